@@ -1,0 +1,1 @@
+//! JSON bodies of the REST API, shared with tests. Pure.

@@ -1,0 +1,1 @@
+//! REST handlers; status of all nodes in one answer.

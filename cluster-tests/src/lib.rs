@@ -1,0 +1,1 @@
+//! Chaos suite and real-process tests: harness, fault proxy, workloads, checkers.

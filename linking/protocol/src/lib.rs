@@ -1,0 +1,1 @@
+//! Cluster linking without I/O: term codec, messages, link config, link machines, reasons. Pure.

@@ -1,0 +1,1 @@
+//! Link actors, the MQTT client to the remote cluster, buffers on disk.

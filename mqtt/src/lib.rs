@@ -1,0 +1,1 @@
+//! Listeners, client connections, workers: the I/O shell of the broker.

@@ -1,0 +1,1 @@
+//! The configuration of a node: HOCON, environment and flags into checked values, each with its origin. Pure.

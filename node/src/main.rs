@@ -1,0 +1,2 @@
+//! The `spanmq` binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The cluster port: mutual TLS, join tokens, multiplexed streams, frames, dial map. Knows nothing of Raft.

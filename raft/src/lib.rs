@@ -1,0 +1,1 @@
+//! openraft glue: log and snapshot files, membership, peers, leases, views.
