@@ -1,0 +1,68 @@
+//! A cluster of real nodes in one folder.
+
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::eventually;
+use super::node::{Node, NodeOptions};
+
+/// Nodes `n1@127.0.0.1` … of one cluster; the first one makes it, the others join it.
+pub struct Cluster {
+    pub nodes: Vec<Node>,
+    pub name: String,
+    // Dropped last: the nodes' folders lie in it.
+    dir: TempDir,
+}
+
+impl Cluster {
+    /// Starts `size` nodes and waits until all of them are members and serve clients.
+    ///
+    /// # Errors
+    /// When a node does not start or join; the error carries its log.
+    pub fn start(name: &str, size: usize) -> anyhow::Result<Self> {
+        Self::start_with(name, size, &NodeOptions::default())
+    }
+
+    /// As [`Cluster::start`], with flags, configuration and environment of `template` for each node.
+    ///
+    /// # Errors
+    /// As [`Cluster::start`].
+    pub fn start_with(name: &str, size: usize, template: &NodeOptions) -> anyhow::Result<Self> {
+        let mut cluster =
+            Self { nodes: Vec::new(), name: name.to_owned(), dir: tempfile::tempdir()? };
+        for _ in 0..size {
+            cluster.add(template)?;
+        }
+        let last = cluster.nodes.last().expect("size is at least one").rest();
+        eventually(Duration::from_secs(20), || {
+            let nodes = last.get("/nodes")?.expect(200)?;
+            let count = nodes.as_array().map_or(0, Vec::len);
+            anyhow::ensure!(count == size, "{count} of {size} members: {nodes}");
+            Ok(())
+        })?;
+        Ok(cluster)
+    }
+
+    /// Starts one more node and joins it to the cluster through the first node.
+    ///
+    /// # Errors
+    /// When it does not start or join.
+    pub fn add(&mut self, template: &NodeOptions) -> anyhow::Result<&mut Node> {
+        let number = self.nodes.len() + 1;
+        let mut options = template.clone();
+        options.name = format!("n{number}@127.0.0.1");
+        options.cluster.clone_from(&self.name);
+        options.flags.push("--dev".into());
+        match self.nodes.first() {
+            None => options.flags.push("--init".into()),
+            Some(first) => {
+                options.flags.extend(["--join".into(), first.addresses().cluster.to_string()]);
+            }
+        }
+        let mut node = Node::new(&self.dir.path().join(format!("n{number}")), options)?;
+        node.start()?;
+        self.nodes.push(node);
+        Ok(self.nodes.last_mut().expect("just pushed"))
+    }
+}
