@@ -112,7 +112,7 @@ async fn accept(
 async fn connection(
     near: TcpStream,
     target: SocketAddr,
-    mut fault: watch::Receiver<Fault>,
+    fault: watch::Receiver<Fault>,
     effects: Arc<Effects>,
 ) {
     let _ = near.set_nodelay(true);
@@ -121,29 +121,33 @@ async fn connection(
     }
     let Ok(far) = TcpStream::connect(target).await else { return reset(&near, &effects) };
     let _ = far.set_nodelay(true);
-    // Zero linger makes the drop of both sockets a RST, which is what a reset fault wants; an
-    // orderly end goes through shutdown() in `pipe` before.
-    let (near_read, near_write) = near.into_split();
-    let (far_read, far_write) = far.into_split();
-    let requests = pipe(near_read, far_write, fault.clone(), |f| f.hold_requests, &effects);
-    let replies = pipe(far_read, near_write, fault.clone(), |f| f.hold_replies, &effects);
+    let (mut near_read, mut near_write) = near.into_split();
+    let (mut far_read, mut far_write) = far.into_split();
     let broken = async {
+        let mut fault = fault.clone();
         let _ = fault.wait_for(|f| f.reset).await;
     };
+    let requests =
+        pipe(&mut near_read, &mut far_write, fault.clone(), |f| f.hold_requests, &effects);
+    let replies = pipe(&mut far_read, &mut near_write, fault.clone(), |f| f.hold_replies, &effects);
     tokio::select! {
         () = async { tokio::join!(requests, replies); } => {}
-        () = broken => { effects.resets.fetch_add(1, Ordering::Relaxed); }
+        () = broken => {
+            reset(near_write.as_ref(), &effects);
+            let _ = far_write.as_ref().set_zero_linger();
+        }
     }
 }
 
+/// Makes the coming close of the socket a RST instead of a FIN.
 fn reset(near: &TcpStream, effects: &Effects) {
     let _ = near.set_zero_linger();
     effects.resets.fetch_add(1, Ordering::Relaxed);
 }
 
 async fn pipe(
-    mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
+    from: &mut OwnedReadHalf,
+    to: &mut OwnedWriteHalf,
     mut fault: watch::Receiver<Fault>,
     held: fn(&Fault) -> bool,
     effects: &Effects,
