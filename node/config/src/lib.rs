@@ -1,1 +1,27 @@
-//! The configuration of a node: HOCON, environment and flags into checked values, each with its origin. Pure.
+//! The configuration of a node: HOCON, environment and flags into checked values, each with its
+//! origin. Pure: files are read by a function that the caller gives.
+//!
+//! Decides what keys exist, their defaults, ranges and cross rules. What a link may say is decided
+//! by `spanmq_link_protocol::config`; what rule and user files say by `spanmq_access`.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
+
+mod error;
+mod flags;
+mod legacy;
+mod model;
+mod origin;
+mod overlay;
+mod redact;
+mod scalars;
+mod setting;
+mod types;
+pub mod units;
+
+pub use error::{ConfigError, ConfigErrors, Problem, Warning};
+pub use flags::Flags;
+pub use model::*;
+pub use origin::{KeyPath, Origin};
+pub use setting::Effective;
+pub use types::{
+    BindAddr, ByteSize, ClusterName, HostPort, NodeName, OrDisabled, OrInfinity, Secret,
+};

@@ -1,0 +1,183 @@
+//! Cluster, Raft and links.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::origin::{KeyPath, Node, Origin};
+use crate::scalars::bind;
+use crate::setting::{Effective, Reader, Scalar, Setting, choice, settings};
+use crate::types::{BindAddr, ClusterName, HostPort, Secret};
+
+choice! {
+    /// When a SUBACK goes out (ARCHITECTURE.md §4).
+    pub enum SubscribeVisibility {
+        /// When every member with a lease knows the subscription.
+        Cluster = "cluster",
+        /// When the client's own node knows it.
+        Local = "local",
+    }
+}
+
+choice! {
+    /// What a node without quorum does with QoS 1/2 (ARCHITECTURE.md §4).
+    pub enum MinorityMode {
+        /// Acknowledges when all targets of the last known view are held.
+        Available = "available",
+        /// Acknowledges nothing.
+        Strict = "strict",
+    }
+}
+
+choice! {
+    /// What the truth about links is (LINK-SPEC 0.1).
+    pub enum LinksSource {
+        /// The replicated list; the file only seeds it.
+        Runtime = "runtime",
+        /// The file; REST writes answer 409.
+        File = "file",
+    }
+}
+
+settings! {
+    /// The cluster this node belongs to.
+    pub struct ClusterConfig {
+        /// The name that linked clusters know this one by.
+        "name" => name: ClusterName = Scalar::blank(),
+        /// Where other members connect to. Port 0 = any free one.
+        "listen" => listen: BindAddr = bind([0, 0, 0, 0], 5370),
+        /// The address given to other members; absent = host of `node.name`, port of `cluster.listen`.
+        "advertise" => advertise: Option<HostPort> = None,
+        /// Make a new cluster, of which this node is the first member.
+        "init" => init: bool = false,
+        /// Join an existing cluster.
+        "join" => join: JoinConfig = JoinConfig::default(),
+        /// File that maps addresses of members to those actually dialled (tests, NAT).
+        "dial_map" => dial_map: Option<PathBuf> = None,
+        /// Own certificates for the cluster port, instead of the cluster CA's.
+        "ssl" => ssl: Option<ClusterTlsConfig> = None,
+        /// When a SUBACK goes out: cluster or local.
+        "subscribe_visibility" => subscribe_visibility: SubscribeVisibility = SubscribeVisibility::Cluster,
+        /// What a node without quorum does with QoS 1/2: available or strict.
+        "minority" => minority: MinorityMode = MinorityMode::Available,
+        /// Most members that vote; further ones are learners.
+        "voters_max" => voters_max: u32 = 5 => 1..=9,
+        /// The truth about links: runtime (the replicated list) or file.
+        "links_source" => links_source: LinksSource = LinksSource::Runtime,
+        /// Links to other clusters (LINK-SPEC 1.1).
+        "links" => links: LinkSeeds = LinkSeeds::default(),
+    }
+}
+
+settings! {
+    /// How to join an existing cluster.
+    pub struct JoinConfig {
+        /// Addresses of members, `HOST:PORT`. Empty = do not join.
+        "seeds" => seeds: Vec<HostPort> = vec![],
+        /// The token that `spanmq cluster token` prints.
+        "token" => token: Option<Secret> = None,
+        /// How long to try before the start fails.
+        "timeout" => timeout: Duration = Duration::from_secs(60),
+    }
+}
+
+settings! {
+    /// Own certificates for the cluster port.
+    pub struct ClusterTlsConfig {
+        /// CA that all members' certificates come from.
+        "cacertfile" => cacertfile: Option<PathBuf> = None,
+        /// This node's certificate.
+        "certfile" => certfile: Option<PathBuf> = None,
+        /// Its key.
+        "keyfile" => keyfile: Option<PathBuf> = None,
+    }
+}
+
+settings! {
+    /// Timing of the control group. Equal on all members.
+    pub struct RaftConfig {
+        /// Pause between two heartbeats of the leader.
+        "heartbeat_interval" => heartbeat_interval: Duration = Duration::from_millis(100)
+            => Duration::from_millis(10)..=Duration::from_secs(10),
+        /// Silence after which a member stands for election; up to twice that at random.
+        "election_timeout" => election_timeout: Duration = Duration::from_millis(600)
+            => Duration::from_millis(30)..=Duration::from_secs(60),
+        /// Log entries after which a snapshot is taken.
+        "snapshot_after" => snapshot_after_entries: u64 = 20_000 => 1..=u64::MAX,
+    }
+}
+
+settings! {
+    /// Behaviour common to all links.
+    pub struct LinksConfig {
+        /// How long the routes of a silent remote are kept; 0s = EMQX's way (LINK-SPEC 0.1).
+        "route_hold" => route_hold: Duration = Duration::from_secs(86_400),
+        /// Pause between full route syncs with remotes that need them; 0s = off.
+        "resync_interval" => resync_interval: Duration = Duration::from_secs(600),
+        /// Silence after which a remote's actor counts as gone (LINK-SPEC W-14).
+        "actor_ttl" => actor_ttl: Duration = Duration::from_secs(30)
+            => Duration::from_millis(100)..=Duration::from_secs(86_400),
+        /// Pause between two collections of dead actors.
+        "gc_interval" => gc_interval: Duration = Duration::from_secs(30)
+            => Duration::from_millis(50)..=Duration::from_secs(86_400),
+        /// Most routes learnt from one remote.
+        "routes_max" => routes_max: u32 = 2_000_000 => 1..=u32::MAX,
+        /// Most actors of one remote.
+        "actors_max" => actors_max: u32 = 256 => 1..=u32::MAX,
+    }
+}
+
+/// The links of the file, in order, as `spanmq_link_protocol::config` reads them.
+#[derive(Clone, PartialEq, Default)]
+pub struct LinkSeeds {
+    links: Vec<(Value, Origin)>,
+}
+
+impl LinkSeeds {
+    /// Each link as JSON, secrets included: not for logs.
+    pub fn iter(&self) -> impl Iterator<Item = (&Value, &Origin)> {
+        self.links.iter().map(|(value, origin)| (value, origin))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.links.is_empty()
+    }
+
+    pub fn len(&self) -> usize {
+        self.links.len()
+    }
+}
+
+impl std::fmt::Debug for LinkSeeds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Debug::fmt(&self.show(), f)
+    }
+}
+
+impl Setting for LinkSeeds {
+    fn read(node: Option<&Node>, _: Self, at: &KeyPath, reader: &mut Reader<'_>) -> Self {
+        let links = reader.list(node, at);
+        let seeds = Self {
+            links: links.iter().map(|link| (link.to_json(), link.origin.clone())).collect(),
+        };
+        let origin = node.map_or(Origin::Default, |node| node.origin.clone());
+        reader.effective.push(Effective { key: at.clone(), value: seeds.show(), origin });
+        seeds
+    }
+
+    fn show(&self) -> Value {
+        Value::Array(self.links.iter().map(|(link, _)| crate::redact::redacted(link)).collect())
+    }
+
+    fn schema() -> Value {
+        serde_json::json!({
+            "type": "array",
+            "items": { "type": "object", "required": ["name", "server", "topics"] }
+        })
+    }
+
+    fn blank() -> Self {
+        Self::default()
+    }
+}
