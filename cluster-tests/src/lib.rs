@@ -6,4 +6,5 @@
 
 #![allow(clippy::panic, reason = "a harness ends a test by panicking")]
 
+pub mod client;
 pub mod harness;

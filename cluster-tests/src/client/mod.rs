@@ -1,0 +1,10 @@
+//! Our own MQTT test client: blocking, raw, and honest. It shows DUP flags, packet ids and reason
+//! codes as they came, never retries, never acknowledges unless asked to, and can send any bytes.
+
+mod packet;
+mod session;
+
+pub use packet::{Packet, Properties, Property, Version};
+pub use session::{Client, Connect, Will};
+
+pub use packet::{binary, frame, properties, variable};
