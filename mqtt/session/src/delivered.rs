@@ -1,0 +1,13 @@
+use crate::DropReason;
+
+/// What became of a message that a session was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivered {
+    /// It waits in memory. Pump the session if it is connected.
+    Queued,
+    /// Memory is full: only its entry is kept, and the store must hold the message until
+    /// [`crate::Session::refill`] asks for it.
+    Spilled,
+    /// The session does not have it; counted.
+    Dropped(DropReason),
+}

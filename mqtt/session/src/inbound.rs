@@ -1,0 +1,155 @@
+//! The QoS 1 and 2 PUBLISH packets of the client that are not finished.
+//!
+//! A QoS 2 id stays from its PUBLISH to its PUBREL, over reconnects, so that a repeat is not routed
+//! twice. Quota (MQTT 5.0 §4.9): what one connection has unfinished is at most the receive maximum;
+//! ids left by earlier connections, which a client that lost its state never releases, are at
+//! most as many again, and the oldest of them is forgotten first.
+
+use std::collections::VecDeque;
+
+use crate::{FlowId, InboundDecision, PublishAnswer, QoS, reason};
+
+#[derive(Debug, Clone, Copy)]
+struct Flow {
+    packet_id: u16,
+    /// The connection that began it.
+    begun: u32,
+    /// The last connection that sent its PUBLISH; only that one gets an answer.
+    asked: u32,
+    qos2: bool,
+    /// All destinations hold the message.
+    held: bool,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Inbound {
+    /// In order of first arrival; usually the front ends first.
+    flows: VecDeque<Flow>,
+    /// Number of the present connection.
+    run: u32,
+    /// How many of `flows` the present connection has sent.
+    asked_now: usize,
+}
+
+impl Inbound {
+    /// A connection has begun. QoS 1 flows of earlier ones can no longer be answered.
+    pub(crate) fn restart(&mut self) {
+        self.run = self.run.wrapping_add(1);
+        self.asked_now = 0;
+        self.flows.retain(|flow| flow.qos2);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.flows.len()
+    }
+
+    /// Ids that a restart must know, in order of arrival.
+    pub(crate) fn held_ids(&self) -> impl Iterator<Item = u16> + '_ {
+        self.flows.iter().filter(|flow| flow.qos2 && flow.held).map(|flow| flow.packet_id)
+    }
+
+    /// Decides on a PUBLISH; `forgotten` hears which old id had to make room.
+    pub(crate) fn on_publish(
+        &mut self,
+        packet_id: u16,
+        qos: QoS,
+        max: u16,
+        forgotten: impl FnOnce(u16),
+    ) -> InboundDecision {
+        let (run, max) = (self.run, usize::from(max));
+        let qos2 = qos == QoS::ExactlyOnce;
+        if let Some(index) = self.find(packet_id, qos2) {
+            return self.on_repeat(index, max);
+        }
+        if self.asked_now >= max {
+            return InboundDecision::Close(reason::RECEIVE_MAXIMUM_EXCEEDED);
+        }
+        if self.flows.len() >= 2 * max {
+            self.forget_oldest(forgotten);
+        }
+        self.asked_now += 1;
+        self.flows.push_back(Flow { packet_id, begun: run, asked: run, qos2, held: false });
+        InboundDecision::Route(FlowId { packet_id, qos, run })
+    }
+
+    fn on_repeat(&mut self, index: usize, max: usize) -> InboundDecision {
+        let run = self.run;
+        let Some(flow) = self.flows.get_mut(index) else { return InboundDecision::Pending };
+        if flow.asked != run {
+            if self.asked_now >= max {
+                return InboundDecision::Close(reason::RECEIVE_MAXIMUM_EXCEEDED);
+            }
+            flow.asked = run;
+            self.asked_now += 1;
+        }
+        if flow.held { InboundDecision::Repeat } else { InboundDecision::Pending }
+    }
+
+    fn forget_oldest(&mut self, forgotten: impl FnOnce(u16)) {
+        let run = self.run;
+        let Some(index) = self.flows.iter().position(|flow| flow.asked != run) else { return };
+        if let Some(flow) = self.flows.remove(index).filter(|flow| flow.held) {
+            forgotten(flow.packet_id);
+        }
+    }
+
+    /// All destinations hold the message: QoS 1 is over, a QoS 2 id is kept until PUBREL.
+    pub(crate) fn on_held(&mut self, flow: FlowId) -> Option<(PublishAnswer, bool)> {
+        let index = self.find_flow(flow)?;
+        let found = self.flows.get_mut(index)?;
+        found.held = true;
+        let (qos2, asked) = (found.qos2, found.asked == self.run);
+        if !qos2 {
+            self.remove(index);
+        }
+        let answer = if qos2 { PublishAnswer::Pubrec } else { PublishAnswer::Puback };
+        Some((answer, asked))
+    }
+
+    /// The message was refused: its id is free, a repeat will be routed.
+    pub(crate) fn on_refused(&mut self, flow: FlowId) -> Option<PublishAnswer> {
+        let index = self.find_flow(flow)?;
+        let refused = self.remove(index)?;
+        let answer = if refused.qos2 { PublishAnswer::Pubrec } else { PublishAnswer::Puback };
+        (refused.asked == self.run).then_some(answer)
+    }
+
+    /// PUBREL: true if it ended a flow.
+    pub(crate) fn on_pubrel(&mut self, packet_id: u16) -> bool {
+        match self.find(packet_id, true) {
+            Some(index) if self.flows.get(index).is_some_and(|flow| flow.held) => {
+                self.remove(index).is_some()
+            }
+            _ => false,
+        }
+    }
+
+    /// An id that the journal knows.
+    pub(crate) fn add_held(&mut self, packet_id: u16) {
+        let begun = self.run.wrapping_sub(1);
+        let asked = begun;
+        self.flows.push_back(Flow { packet_id, begun, asked, qos2: true, held: true });
+    }
+
+    fn find(&self, packet_id: u16, qos2: bool) -> Option<usize> {
+        self.flows.iter().position(|flow| flow.packet_id == packet_id && flow.qos2 == qos2)
+    }
+
+    /// The flow that is still being routed for this connection's PUBLISH.
+    fn find_flow(&self, id: FlowId) -> Option<usize> {
+        self.flows.iter().position(|flow| {
+            flow.packet_id == id.packet_id
+                && flow.begun == id.run
+                && flow.qos2 == (id.qos == QoS::ExactlyOnce)
+                && !flow.held
+        })
+    }
+
+    fn remove(&mut self, index: usize) -> Option<Flow> {
+        let flow = self.flows.remove(index)?;
+        if flow.asked == self.run {
+            self.asked_now -= 1;
+        }
+        Some(flow)
+    }
+}

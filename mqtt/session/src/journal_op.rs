@@ -1,0 +1,71 @@
+use serde::{Deserialize, Serialize};
+
+use spanmq_topic::Subscription;
+
+use crate::{Entry, SessionMeta, SubscriptionOptions};
+
+/// One change to a persistent session that must survive a restart.
+///
+/// A session writes them in the order of its changes; [`crate::Session::replay`] reads them back.
+/// The order of the variants and their fields is the stored format of version 1.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum JournalOp {
+    /// Owner, epoch, expiry; always the first op of a session.
+    Meta(SessionMeta),
+    /// A subscription was added or replaced.
+    Subscribed {
+        /// Which topics, alone or as member of a group.
+        filter: Subscription,
+        /// How.
+        options: SubscriptionOptions,
+    },
+    /// A subscription was removed.
+    Unsubscribed(Subscription),
+    /// A QoS 1 or 2 message waits; the store must hold its body.
+    Enqueued(Entry),
+    /// It got a packet id and is about to be sent.
+    InFlight {
+        /// Which entry.
+        seq: u64,
+        /// Its packet id.
+        packet_id: u16,
+    },
+    /// PUBREC came: the body is no longer needed, the packet id is.
+    Released {
+        /// Which entry.
+        seq: u64,
+        /// Its packet id.
+        packet_id: u16,
+    },
+    /// The flow is over.
+    Acked {
+        /// Which entry.
+        seq: u64,
+        /// Its packet id, free again.
+        packet_id: u16,
+    },
+    /// An entry that was not in flight is gone without delivery.
+    Dropped {
+        /// Which entry.
+        seq: u64,
+    },
+    /// A QoS 2 PUBLISH of the client is held by all its destinations.
+    Qos2Received {
+        /// The client's packet id.
+        packet_id: u16,
+    },
+    /// PUBREL came, or the id was forgotten.
+    Qos2Done {
+        /// The client's packet id.
+        packet_id: u16,
+    },
+}
+
+impl JournalOp {
+    /// Whether it must be in the store before the packet that it belongs to is written: without
+    /// it a restart would break "exactly once". QoS 1 may repeat, so its ops may follow.
+    #[must_use]
+    pub const fn goes_before_the_packet(&self) -> bool {
+        matches!(self, Self::InFlight { .. } | Self::Released { .. } | Self::Qos2Received { .. })
+    }
+}

@@ -1,0 +1,56 @@
+use super::Session;
+use crate::{FlowId, InboundDecision, JournalOp, PublishAnswer, PubrelOutcome, QoS, reason};
+
+impl Session {
+    /// A PUBLISH of the client with a packet id (QoS 1 or 2). QoS 0 needs no session.
+    ///
+    /// The DUP flag decides nothing: a QoS 2 packet id that is in use *is* the same message
+    /// [MQTT-4.3.3-10], with the flag or without.
+    pub fn on_publish(
+        &mut self,
+        packet_id: u16,
+        qos: QoS,
+        ops: &mut Vec<JournalOp>,
+    ) -> InboundDecision {
+        let Some(connection) = &self.connection else {
+            return InboundDecision::Close(reason::SESSION_TAKEN_OVER);
+        };
+        let journaled = self.is_persistent();
+        self.inbound.on_publish(packet_id, qos, connection.receive_max, |forgotten| {
+            if journaled {
+                ops.push(JournalOp::Qos2Done { packet_id: forgotten });
+            }
+        })
+    }
+
+    /// Every destination holds the message. Returns the answer to send on the present connection,
+    /// if that is still the one which waits for it.
+    pub fn publish_held(
+        &mut self,
+        flow: FlowId,
+        ops: &mut Vec<JournalOp>,
+    ) -> Option<PublishAnswer> {
+        let (answer, asked) = self.inbound.on_held(flow)?;
+        if answer == PublishAnswer::Pubrec {
+            self.log(ops, || JournalOp::Qos2Received { packet_id: flow.packet_id });
+        }
+        (asked && self.is_connected()).then_some(answer)
+    }
+
+    /// The message was refused (rights, quota, nobody holds it). v5: send the answer with the
+    /// failure code; 3.1.1: send nothing, or close.
+    pub fn publish_refused(&mut self, flow: FlowId) -> Option<PublishAnswer> {
+        let answer = self.inbound.on_refused(flow)?;
+        self.is_connected().then_some(answer)
+    }
+
+    /// PUBREL of the client. One for an unknown id is answered all the same: it is the repeat of
+    /// one whose PUBCOMP was lost.
+    pub fn on_pubrel(&mut self, packet_id: u16, ops: &mut Vec<JournalOp>) -> PubrelOutcome {
+        if !self.inbound.on_pubrel(packet_id) {
+            return PubrelOutcome::Unknown;
+        }
+        self.log(ops, || JournalOp::Qos2Done { packet_id });
+        PubrelOutcome::Complete
+    }
+}

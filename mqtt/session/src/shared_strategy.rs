@@ -1,0 +1,18 @@
+use serde::{Deserialize, Serialize};
+
+/// How the member of a shared group is picked for a message (MQTT 5.0 §4.8.2 leaves it open).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SharedStrategy {
+    /// One after the other. Default.
+    #[default]
+    RoundRobin,
+    /// Any, with equal chances.
+    Random,
+    /// The same one until it goes.
+    Sticky,
+    /// One for each publishing client, as long as the members stay.
+    HashClientid,
+    /// One for each topic, as long as the members stay.
+    HashTopic,
+}
