@@ -1,0 +1,503 @@
+//! The trie of filters with wildcards.
+//!
+//! - A path that only one filter takes is not spelled out: the first edge of its own ends in a
+//!   *leaf*, and the rest is compared as text. A second filter on the same path pushes the leaf one
+//!   node down.
+//! - Words are interned, so an edge is found and compared by two numbers.
+//! - A node keeps its first literal child inline. The flat edge table is asked only for nodes with
+//!   several, which keeps narrow chains (the shape of hostile filters) out of it.
+//! - All texts below a node are equal up to `text_at`, so that one offset serves them all.
+
+use smallvec::SmallVec;
+
+use crate::algebra::{rest_matches, split_word};
+use crate::filter::TopicFilter;
+use crate::levels::{Edges, LevelId, Levels};
+
+const ROOT: u32 = 0;
+/// No child, no entry.
+const NONE: u32 = u32::MAX;
+/// Marks a child as a leaf; the other bits number its entry.
+const LEAF: u32 = 1 << 31;
+/// The `+` edge, in place of an interned word.
+const PLUS: LevelId = LevelId::MAX;
+/// A word of the name that no edge carries.
+const UNKNOWN: LevelId = LevelId::MAX - 1;
+/// A word of the name not looked up yet.
+const UNASKED: LevelId = LevelId::MAX - 2;
+
+#[derive(Clone)]
+struct Node {
+    /// Where the words of this node's children begin in the text of each filter below.
+    text_at: u32,
+    parent: u32,
+    /// The word that leads here from the parent.
+    level: LevelId,
+    plus: u32,
+    /// The entry of the filter that ends here, and of the one that ends here with `#`.
+    here: u32,
+    hash: u32,
+    first_level: LevelId,
+    first: u32,
+    /// Literal children in the edge table.
+    spilled: u32,
+}
+
+impl Node {
+    fn new(parent: u32, level: LevelId, text_at: u32) -> Self {
+        Self {
+            text_at,
+            parent,
+            level,
+            plus: NONE,
+            here: NONE,
+            hash: NONE,
+            first_level: UNKNOWN,
+            first: NONE,
+            spilled: 0,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        [self.plus, self.here, self.hash, self.first] == [NONE; 4] && self.spilled == 0
+    }
+
+    /// The single entry below this node, if there is just one and it is near.
+    fn only_entry(&self) -> Option<u32> {
+        let mut held = [self.here, self.hash, self.plus, self.first]
+            .into_iter()
+            .enumerate()
+            .filter(|(_, c)| *c != NONE);
+        match (held.next(), held.next(), self.spilled) {
+            (Some((place, child)), None, 0) if place < 2 => Some(child),
+            (Some((_, child)), None, 0) if is_leaf(child) => Some(child ^ LEAF),
+            _ => None,
+        }
+    }
+}
+
+/// Where an entry hangs.
+#[derive(Clone, Copy)]
+enum Place {
+    Here(u32),
+    Hash(u32),
+    Leaf { node: u32, level: LevelId },
+}
+
+fn is_leaf(child: u32) -> bool {
+    child != NONE && child & LEAF != 0
+}
+
+fn number(count: usize) -> u32 {
+    u32::try_from(count).ok().filter(|n| n & LEAF == 0).expect("memory ends before 2^31 filters")
+}
+
+#[derive(Clone)]
+pub(super) struct WildTrie<V> {
+    nodes: Vec<Node>,
+    free_nodes: Vec<u32>,
+    entries: Vec<Option<(TopicFilter, V)>>,
+    free_entries: Vec<u32>,
+    levels: Levels,
+    edges: Edges,
+}
+
+impl<V> Default for WildTrie<V> {
+    fn default() -> Self {
+        Self {
+            nodes: vec![Node::new(NONE, UNKNOWN, 0)],
+            free_nodes: Vec::new(),
+            entries: Vec::new(),
+            free_entries: Vec::new(),
+            levels: Levels::default(),
+            edges: Edges::default(),
+        }
+    }
+}
+
+impl<V> WildTrie<V> {
+    pub(super) fn len(&self) -> usize {
+        self.entries.len() - self.free_entries.len()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&TopicFilter, &V)> {
+        self.entries.iter().flatten().map(|(filter, value)| (filter, value))
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&TopicFilter, &mut V)> {
+        self.entries.iter_mut().flatten().map(|(filter, value)| (&*filter, value))
+    }
+
+    pub(super) fn get(&self, filter: &str) -> Option<&V> {
+        let (entry, _) = self.find(filter)?;
+        Some(&self.entry(entry).1)
+    }
+
+    pub(super) fn get_mut(&mut self, filter: &str) -> Option<&mut V> {
+        let (entry, _) = self.find(filter)?;
+        Some(self.value_mut(entry))
+    }
+
+    pub(super) fn insert(&mut self, filter: TopicFilter, value: V) -> Option<V> {
+        if let Some((entry, _)) = self.find(&filter) {
+            return Some(std::mem::replace(self.value_mut(entry), value));
+        }
+        self.add(filter, value);
+        None
+    }
+
+    pub(super) fn get_or_insert_with(
+        &mut self,
+        filter: &TopicFilter,
+        value: impl FnOnce() -> V,
+    ) -> &mut V {
+        let entry = match self.find(filter) {
+            Some((entry, _)) => entry,
+            None => self.add(filter.clone(), value()),
+        };
+        self.value_mut(entry)
+    }
+
+    pub(super) fn remove(&mut self, filter: &str) -> Option<V> {
+        let (entry, place) = self.find(filter)?;
+        let (_, value) = self.entries[entry as usize].take()?;
+        self.free_entries.push(entry);
+        let node = match place {
+            Place::Here(node) => {
+                self.node_mut(node).here = NONE;
+                node
+            }
+            Place::Hash(node) => {
+                self.node_mut(node).hash = NONE;
+                node
+            }
+            Place::Leaf { node, level } => {
+                self.detach(node, level);
+                node
+            }
+        };
+        self.prune(node);
+        Some(value)
+    }
+
+    /// See [`FilterTable::for_each_match`](super::FilterTable::for_each_match).
+    pub(super) fn for_each_match(&self, name: &str, mut found: impl FnMut(&TopicFilter, &V)) {
+        if self.len() == 0 {
+            return;
+        }
+        let mut found = |entry: u32| {
+            let (filter, value) = self.entry(entry);
+            found(filter, value);
+        };
+        let mut words = Words::new(name);
+        // Each step takes one item and adds at most two, one level deeper: the stack stays shorter
+        // than the name is deep.
+        let mut open: SmallVec<[(u32, u32); 36]> = SmallVec::new();
+        open.push((ROOT, 0));
+        while let Some((at, depth)) = open.pop() {
+            let node = self.node(at);
+            // T-2: wildcards in the first word do not see a leading `$`.
+            let wildcards_see = depth > 0 || !name.starts_with('$');
+            if node.hash != NONE && wildcards_see {
+                found(node.hash);
+            }
+            let Some(word) = words.at(depth) else {
+                if node.here != NONE {
+                    found(node.here);
+                }
+                continue;
+            };
+            let plus = if wildcards_see { node.plus } else { NONE };
+            let literal = if node.first == NONE && node.spilled == 0 {
+                NONE
+            } else {
+                self.child(at, words.level(depth, &self.levels))
+            };
+            for child in [plus, literal] {
+                if child == NONE {
+                } else if is_leaf(child) {
+                    let entry = child ^ LEAF;
+                    let rest = self.entry(entry).0.get(node.text_at as usize..);
+                    if rest_matches(name.get(word as usize..), rest) {
+                        found(entry);
+                    }
+                } else {
+                    open.push((child, depth + 1));
+                }
+            }
+        }
+    }
+
+    fn node(&self, at: u32) -> &Node {
+        &self.nodes[at as usize]
+    }
+
+    fn node_mut(&mut self, at: u32) -> &mut Node {
+        &mut self.nodes[at as usize]
+    }
+
+    fn entry(&self, entry: u32) -> &(TopicFilter, V) {
+        self.entries[entry as usize].as_ref().expect("the trie names only entries in use")
+    }
+
+    fn value_mut(&mut self, entry: u32) -> &mut V {
+        &mut self.entries[entry as usize].as_mut().expect("the trie names only entries in use").1
+    }
+
+    fn child(&self, at: u32, level: LevelId) -> u32 {
+        let node = self.node(at);
+        match level {
+            PLUS => node.plus,
+            UNKNOWN => NONE,
+            _ if node.first_level == level => node.first,
+            _ if node.spilled > 0 => self.edges.get(at, level).unwrap_or(NONE),
+            _ => NONE,
+        }
+    }
+
+    /// Where exactly this filter is.
+    fn find(&self, filter: &str) -> Option<(u32, Place)> {
+        let mut at = ROOT;
+        loop {
+            let node = self.node(at);
+            let Some(rest) = filter.get(node.text_at as usize..) else {
+                return (node.here != NONE).then_some((node.here, Place::Here(at)));
+            };
+            let (word, _) = split_word(rest);
+            let level = match word {
+                "#" => return (node.hash != NONE).then_some((node.hash, Place::Hash(at))),
+                "+" => PLUS,
+                _ => self.levels.find(word)?,
+            };
+            let child = self.child(at, level);
+            if child == NONE {
+                return None;
+            }
+            if is_leaf(child) {
+                let entry = child ^ LEAF;
+                let same = *self.entry(entry).0 == *filter;
+                return same.then_some((entry, Place::Leaf { node: at, level }));
+            }
+            at = child;
+        }
+    }
+
+    /// Adds a filter that is not there yet.
+    fn add(&mut self, filter: TopicFilter, value: V) -> u32 {
+        let slot = Some((filter.clone(), value));
+        let entry = match self.free_entries.pop() {
+            Some(entry) => {
+                self.entries[entry as usize] = slot;
+                entry
+            }
+            None => {
+                self.entries.push(slot);
+                number(self.entries.len() - 1)
+            }
+        };
+        let mut at = ROOT;
+        while let Some((level, child)) = self.hang(at, &filter, entry) {
+            at = if is_leaf(child) { self.push_down(at, level, child ^ LEAF) } else { child };
+        }
+        entry
+    }
+
+    /// Hangs the entry on the node, or says which child stands in its way.
+    fn hang(&mut self, at: u32, filter: &str, entry: u32) -> Option<(LevelId, u32)> {
+        let Some(rest) = filter.get(self.node(at).text_at as usize..) else {
+            self.node_mut(at).here = entry;
+            return None;
+        };
+        let (word, _) = split_word(rest);
+        let level = match word {
+            "#" => {
+                self.node_mut(at).hash = entry;
+                return None;
+            }
+            "+" => PLUS,
+            _ => self.levels.find(word).unwrap_or(UNKNOWN),
+        };
+        let child = self.child(at, level);
+        if child != NONE {
+            return Some((level, child));
+        }
+        let level = if level == PLUS { PLUS } else { self.levels.acquire(word) };
+        self.attach(at, level, LEAF | entry);
+        None
+    }
+
+    /// Puts a node between `at` and its leaf.
+    fn push_down(&mut self, at: u32, level: LevelId, entry: u32) -> u32 {
+        let filter = self.entry(entry).0.clone();
+        let word_at = self.node(at).text_at as usize;
+        let (word, _) =
+            filter.get(word_at..).map(split_word).expect("a leaf has a word for its edge");
+        // One past the end when the filter ends with this word: then `get(text_at..)` is None.
+        let node = Node::new(at, level, number(word_at + word.len() + 1));
+        let new = match self.free_nodes.pop() {
+            Some(new) => {
+                self.nodes[new as usize] = node;
+                new
+            }
+            None => {
+                self.nodes.push(node);
+                number(self.nodes.len() - 1)
+            }
+        };
+        self.attach(at, level, new);
+        let in_the_way = self.hang(new, &filter, entry);
+        debug_assert!(in_the_way.is_none(), "a new node has no children");
+        new
+    }
+
+    /// Sets the child of an edge, new or not.
+    fn attach(&mut self, at: u32, level: LevelId, child: u32) {
+        let node = &mut self.nodes[at as usize];
+        if level == PLUS {
+            node.plus = child;
+        } else if node.first_level == level || (node.first == NONE && node.spilled == 0) {
+            (node.first_level, node.first) = (level, child);
+        } else if self.edges.set(at, level, child) {
+            node.spilled += 1;
+        }
+    }
+
+    /// Removes an edge and gives its word back.
+    fn detach(&mut self, at: u32, level: LevelId) {
+        let node = &mut self.nodes[at as usize];
+        if level == PLUS {
+            node.plus = NONE;
+            return;
+        }
+        if node.first_level == level {
+            (node.first_level, node.first) = (UNKNOWN, NONE);
+        } else if self.edges.remove(at, level) {
+            node.spilled -= 1;
+        }
+        self.levels.release(level);
+    }
+
+    /// Frees empty nodes from here upwards, and turns a node with one entry back into a leaf.
+    fn prune(&mut self, mut at: u32) {
+        while at != ROOT {
+            let node = self.node(at).clone();
+            if node.is_empty() {
+                self.detach(node.parent, node.level);
+            } else if let Some(entry) = node.only_entry() {
+                if node.first != NONE {
+                    self.detach(at, node.first_level);
+                }
+                self.attach(node.parent, node.level, LEAF | entry);
+            } else {
+                return;
+            }
+            self.free_nodes.push(at);
+            at = node.parent;
+        }
+    }
+
+    /// Nodes and words in use, the root included.
+    #[cfg(test)]
+    fn footprint(&self) -> (usize, usize) {
+        (self.nodes.len() - self.free_nodes.len(), self.levels.len())
+    }
+}
+
+/// The words of a topic name, cut and looked up only as deep as the walk gets.
+struct Words<'a> {
+    name: &'a str,
+    /// Where the next uncut word begins.
+    next: Option<usize>,
+    /// Start of each word and its number.
+    cut: SmallVec<[(u32, LevelId); 32]>,
+}
+
+impl<'a> Words<'a> {
+    fn new(name: &'a str) -> Self {
+        Self { name, next: Some(0), cut: SmallVec::new() }
+    }
+
+    /// Where the word at this depth begins; None behind the last one. Depths grow by one at most.
+    fn at(&mut self, depth: u32) -> Option<u32> {
+        if let Some((at, _)) = self.cut.get(depth as usize) {
+            return Some(*at);
+        }
+        let at = self.next?;
+        let (word, rest) = split_word(self.name.get(at..)?);
+        self.next = rest.map(|_| at + word.len() + 1);
+        self.cut.push((number(at), UNASKED));
+        Some(number(at))
+    }
+
+    fn level(&mut self, depth: u32, levels: &Levels) -> LevelId {
+        match self.cut.get_mut(depth as usize) {
+            None => UNKNOWN,
+            Some((at, level)) => {
+                if *level == UNASKED {
+                    let word = self.name.get(*at as usize..).map_or("", |rest| split_word(rest).0);
+                    *level = levels.find(word).unwrap_or(UNKNOWN);
+                }
+                *level
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filter(text: &str) -> TopicFilter {
+        TopicFilter::new(text).unwrap()
+    }
+
+    fn found<V: Copy + Ord>(trie: &WildTrie<V>, name: &str) -> Vec<V> {
+        let mut values = Vec::new();
+        trie.for_each_match(name, |_, value| values.push(*value));
+        values.sort();
+        values
+    }
+
+    #[test]
+    fn filters_on_one_path_are_all_found_t2() {
+        let mut trie = WildTrie::default();
+        for (value, text) in
+            ["a/+", "a/+/c", "a/+/#", "a/#", "+/b", "#", "+", "a/b/c/#"].into_iter().enumerate()
+        {
+            assert_eq!(trie.insert(filter(text), value), None);
+        }
+        assert_eq!(found(&trie, "a"), [3, 5, 6]);
+        assert_eq!(found(&trie, "a/b"), [0, 2, 3, 4, 5]);
+        assert_eq!(found(&trie, "a/b/c"), [1, 2, 3, 5, 7]);
+        assert_eq!(found(&trie, "a/"), [0, 2, 3, 5]);
+        assert!(found(&trie, "$a/b").is_empty());
+    }
+
+    #[test]
+    fn the_last_removal_frees_all_nodes_and_words() {
+        let mut trie = WildTrie::default();
+        let texts = ["a/+", "a/b/+", "a/b/c/#", "a/b/c/+/d", "x/+/y", "x/+/z", "+/a", "+/b", "+/c"];
+        for round in 0..3 {
+            for text in texts {
+                trie.insert(filter(text), round);
+            }
+            for text in texts.iter().rev() {
+                assert_eq!(trie.remove(text), Some(round));
+            }
+            assert_eq!(trie.footprint(), (1, 0));
+            assert_eq!(trie.len(), 0);
+        }
+    }
+
+    #[test]
+    fn a_node_with_one_filter_left_becomes_a_leaf_again() {
+        let mut trie = WildTrie::default();
+        trie.insert(filter("a/b/c/+"), 1);
+        assert_eq!(trie.footprint(), (1, 1));
+        trie.insert(filter("a/b/c/d/+"), 2);
+        assert_eq!(trie.footprint(), (4, 4));
+        trie.remove("a/b/c/d/+");
+        assert_eq!(trie.footprint(), (1, 1));
+        assert_eq!(found(&trie, "a/b/c/x"), [1]);
+    }
+}
