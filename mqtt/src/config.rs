@@ -1,0 +1,230 @@
+//! Settings of listeners and connections. Plain values; parsing is `node/config`'s.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use spanmq_session::Limits;
+
+/// Everything the broker is started with.
+#[derive(Debug, Clone)]
+pub struct BrokerConfig {
+    /// Where clients connect.
+    pub listeners: Vec<ListenerConfig>,
+    /// Worker threads. Default: the number of cores.
+    pub workers: usize,
+    /// Limits of topics, sessions and queues.
+    pub limits: Limits,
+    /// Limits of connections, for all listeners together.
+    pub connections: ConnectionLimits,
+    /// Where and how sessions are kept.
+    pub store: StoreConfig,
+    /// Pause between two rounds of `$SYS` messages; zero turns them off. Default: 60 s.
+    pub sys_interval: Duration,
+    /// When a SUBACK may leave. Default: [`Visibility::Cluster`].
+    pub subscribe_visibility: Visibility,
+    /// What a refused publish means to the client. Default: [`DenyAction::Ignore`].
+    pub deny_action: DenyAction,
+}
+
+impl Default for BrokerConfig {
+    fn default() -> Self {
+        Self {
+            listeners: Vec::new(),
+            workers: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            limits: Limits::default(),
+            connections: ConnectionLimits::default(),
+            store: StoreConfig::default(),
+            sys_interval: Duration::from_secs(60),
+            subscribe_visibility: Visibility::Cluster,
+            deny_action: DenyAction::Ignore,
+        }
+    }
+}
+
+/// `cluster.subscribe_visibility` (ARCHITECTURE §4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Visibility {
+    /// SUBACK when every member with a lease sees the route.
+    Cluster,
+    /// SUBACK when this node does.
+    Local,
+}
+
+/// `authorization.deny_action` (LINK-SPEC A-5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DenyAction {
+    /// QoS 1/2: acknowledged with 0x87; QoS 0: silence.
+    Ignore,
+    /// DISCONNECT 0x87.
+    Disconnect,
+}
+
+/// Limits of connections (SECURITY-REQUIREMENTS L4).
+#[derive(Debug, Clone)]
+pub struct ConnectionLimits {
+    /// Connections in all; keep it below the descriptor limit. Default: 1,048,576.
+    pub total_max: usize,
+    /// Connections that have not been authenticated yet. Default: 4,096.
+    pub pending_max: usize,
+    /// Connections per address; 0 = off, as fleets sit behind one NAT. Default: 0.
+    pub per_address_max: usize,
+    /// Refuse new connections while this returns true: the memory high-water mark (L10).
+    pub memory_is_high: MemoryGauge,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self {
+            total_max: 1_048_576,
+            pending_max: 4_096,
+            per_address_max: 0,
+            memory_is_high: MemoryGauge::default(),
+        }
+    }
+}
+
+/// A switch that whoever watches memory turns on above the high-water mark.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryGauge(Arc<std::sync::atomic::AtomicBool>);
+
+impl MemoryGauge {
+    /// Says whether memory is above its mark.
+    pub fn set(&self, high: bool) {
+        self.0.store(high, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// Whether memory is above its mark.
+    #[must_use]
+    pub fn is_high(&self) -> bool {
+        self.0.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+/// How a listener carries MQTT.
+#[derive(Debug, Clone, Default)]
+pub enum Transport {
+    /// Plain TCP.
+    #[default]
+    Tcp,
+    /// TLS.
+    Tls(TlsConfig),
+    /// WebSocket with subprotocol `mqtt`.
+    Ws(WsConfig),
+    /// WebSocket over TLS.
+    Wss(TlsConfig, WsConfig),
+}
+
+impl Transport {
+    /// `tcp`, `tls`, `ws` or `wss`.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Tls(_) => "tls",
+            Self::Ws(_) => "ws",
+            Self::Wss(..) => "wss",
+        }
+    }
+}
+
+/// One listener.
+#[derive(Debug, Clone)]
+pub struct ListenerConfig {
+    /// Its name, for logs, metrics and ACL rules `{listener, …}`.
+    pub name: Arc<str>,
+    /// Where it binds; port 0 takes a free one.
+    pub bind: SocketAddr,
+    /// TCP, TLS, WebSocket.
+    pub transport: Transport,
+    /// Largest packet accepted, in bytes, 256–268,435,455. Default: 1 MiB (L1).
+    pub packet_bytes_max: u32,
+    /// Time for TLS, WebSocket and CONNECT together. Default: 5 s (L2).
+    pub connect_timeout: Duration,
+    /// Longest keep-alive granted, in seconds; 0 = no cap (L5). Default: 0.
+    pub keep_alive_max_s: u16,
+    /// Without keep-alive, a silent connection ends after this. Default: 24 h (L5).
+    pub idle_timeout: Duration,
+    /// Connections on this listener; 0 = only the limit of all. Default: 0.
+    pub connections_max: usize,
+    /// Where the user name comes from. Default: [`UsernameSource::Connect`].
+    pub username_from: UsernameSource,
+    /// The `{zone, X}` of ACL rules. Default: `default`.
+    pub zone: Arc<str>,
+}
+
+impl ListenerConfig {
+    /// A listener with all defaults.
+    #[must_use]
+    pub fn new(name: &str, bind: SocketAddr, transport: Transport) -> Self {
+        Self {
+            name: name.into(),
+            bind,
+            transport,
+            packet_bytes_max: 1024 * 1024,
+            connect_timeout: Duration::from_secs(5),
+            keep_alive_max_s: 0,
+            idle_timeout: Duration::from_secs(24 * 60 * 60),
+            connections_max: 0,
+            username_from: UsernameSource::Connect,
+            zone: "default".into(),
+        }
+    }
+}
+
+/// Where a listener takes the user name from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UsernameSource {
+    /// CONNECT.
+    Connect,
+    /// Common name of the client certificate; CONNECT's is ignored.
+    CertificateCn,
+}
+
+/// Certificates of a TLS listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// Chain in PEM, leaf first.
+    pub certificate: PathBuf,
+    /// Private key in PEM.
+    pub key: PathBuf,
+    /// CAs whose client certificates are accepted, in PEM; without it no certificate is asked for.
+    pub client_ca: Option<PathBuf>,
+    /// Whether a client must show a certificate.
+    pub client_required: bool,
+}
+
+/// A WebSocket endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WsConfig {
+    /// Path of the endpoint. Default: `/mqtt`.
+    pub path: String,
+}
+
+impl Default for WsConfig {
+    fn default() -> Self {
+        Self { path: "/mqtt".into() }
+    }
+}
+
+/// When an acknowledged message of a persistent session is safe (CHAOS §1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// In memory only.
+    Memory,
+    /// Written to a file of ours before the answer: survives kill -9 of the node.
+    #[default]
+    Local,
+    /// And synced: survives power loss.
+    LocalFsync,
+}
+
+/// The session store.
+#[derive(Debug, Clone, Default)]
+pub struct StoreConfig {
+    /// When a message counts as held.
+    pub durability: Durability,
+    /// Folder of the journal; needed unless `durability` is `memory`.
+    pub dir: Option<PathBuf>,
+}

@@ -1,0 +1,283 @@
+//! The one owner of "which workers of this node want which filter".
+//!
+//! Workers report the first and last subscriber of a filter; this task sums them up per node,
+//! publishes the node's worker view, proposes the node's first and last to Raft in batches, tells
+//! linking, and answers each worker in the order of its batches, when the change is visible.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use spanmq_state::command::{RouteChange, RouteCommand, RouteReply};
+use spanmq_state::{Command, Reply};
+use spanmq_topic::{SharedFilter, Subscription, TopicFilter};
+use tokio::sync::mpsc;
+
+use crate::config::Visibility;
+use crate::interest::{InterestChange, InterestHub};
+use crate::mail::Mail;
+use crate::mailbox::Mailbox;
+use crate::ports::{BoxFuture, Identity, Propose, ProposeError};
+use crate::view::{ViewOp, ViewWriter};
+
+/// Changes in one log entry at most (ARCHITECTURE §5).
+const CHANGES_PER_COMMAND: usize = 4_096;
+/// Pause before the full set is announced again after a failure.
+const ANNOUNCE_RETRY: Duration = Duration::from_secs(1);
+
+/// What became of a batch of route changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RouteOutcome {
+    Visible,
+    /// No quorum: subscriptions made with it are refused (SUBACK 0x80).
+    Failed,
+}
+
+/// One change of what one worker wants.
+#[derive(Debug, Clone)]
+pub(crate) enum RouteOp {
+    Plain { filter: TopicFilter, wanted: bool },
+    /// The worker has so many members now.
+    Shared { filter: Arc<SharedFilter>, members: u32 },
+}
+
+/// The changes of one worker's turn.
+#[derive(Debug)]
+pub(crate) struct RouteBatch {
+    pub(crate) worker: u16,
+    /// Number of this batch on that worker; grows.
+    pub(crate) batch: u64,
+    pub(crate) ops: Vec<RouteOp>,
+}
+
+/// Who is to be told, in order, when a proposal has ended.
+struct InFlight {
+    replies: Option<BoxFuture<Result<Vec<Reply>, ProposeError>>>,
+    waiting: Vec<(u16, u64)>,
+}
+
+pub(crate) struct LocalRoutes {
+    inbox: Mailbox<RouteBatch>,
+    identity: Identity,
+    propose: Arc<dyn Propose>,
+    visibility: Visibility,
+    interest: Arc<InterestHub>,
+    workers: Vec<Mailbox<Mail>>,
+    view: ViewWriter,
+    plain: HashMap<TopicFilter, u64>,
+    shared: HashMap<Arc<SharedFilter>, Vec<(u16, u32)>>,
+}
+
+impl LocalRoutes {
+    pub(crate) fn new(
+        inbox: Mailbox<RouteBatch>,
+        ports: &crate::ports::Ports,
+        visibility: Visibility,
+        interest: Arc<InterestHub>,
+        workers: Vec<Mailbox<Mail>>,
+        view: ViewWriter,
+    ) -> Self {
+        Self {
+            inbox,
+            identity: ports.identity.clone(),
+            propose: ports.propose.clone(),
+            visibility,
+            interest,
+            workers,
+            view,
+            plain: HashMap::new(),
+            shared: HashMap::new(),
+        }
+    }
+
+    /// Runs until the runtime stops.
+    pub(crate) async fn run(mut self) {
+        let (answer, answers) = mpsc::unbounded_channel();
+        let (failed, mut failures) = mpsc::channel(1);
+        let workers = self.workers.clone();
+        tokio::task::spawn_local(answer_in_order(answers, workers, failed));
+        self.announce().await;
+        let mut batches = Vec::new();
+        loop {
+            tokio::select! {
+                () = self.inbox.arrived() => {
+                    self.inbox.take(&mut batches);
+                    let in_flight = self.apply(&mut batches);
+                    if answer.send(in_flight).is_err() {
+                        return;
+                    }
+                }
+                Some(()) = failures.recv() => self.announce().await,
+            }
+        }
+    }
+
+    /// Applies batches to the node's sums and begins the proposal.
+    fn apply(&mut self, batches: &mut Vec<RouteBatch>) -> InFlight {
+        let mut changes = Vec::new();
+        let mut waiting = Vec::with_capacity(batches.len());
+        let mut interest = Vec::new();
+        for batch in batches.drain(..) {
+            for op in batch.ops {
+                match op {
+                    RouteOp::Plain { filter, wanted } => {
+                        self.plain(batch.worker, filter, wanted, &mut changes, &mut interest);
+                    }
+                    RouteOp::Shared { filter, members } => {
+                        self.shared(batch.worker, filter, members, &mut changes, &mut interest);
+                    }
+                }
+            }
+            waiting.push((batch.worker, batch.batch));
+        }
+        self.view.publish();
+        self.interest.apply(&interest);
+        let replies = (!changes.is_empty()).then(|| self.propose_changes(changes));
+        InFlight { replies, waiting }
+    }
+
+    fn plain(
+        &mut self,
+        worker: u16,
+        filter: TopicFilter,
+        wanted: bool,
+        changes: &mut Vec<RouteChange>,
+        interest: &mut Vec<InterestChange>,
+    ) {
+        let before = self.plain.get(&filter).copied().unwrap_or(0);
+        let after = if wanted { before | 1 << worker } else { before & !(1 << worker) };
+        if after == before {
+            return;
+        }
+        if after == 0 {
+            self.plain.remove(&filter);
+            changes.push(RouteChange::Remove(filter.as_str().into()));
+        } else {
+            self.plain.insert(filter.clone(), after);
+            if before == 0 {
+                changes.push(RouteChange::Add(filter.as_str().into()));
+            }
+        }
+        if (before == 0) != (after == 0) {
+            let filter = Subscription::Plain(filter.clone());
+            interest.push(InterestChange { filter, wanted: after != 0 });
+        }
+        self.view.append(ViewOp::Plain { filter, workers: after });
+    }
+
+    fn shared(
+        &mut self,
+        worker: u16,
+        filter: Arc<SharedFilter>,
+        members: u32,
+        changes: &mut Vec<RouteChange>,
+        interest: &mut Vec<InterestChange>,
+    ) {
+        let counts = self.shared.entry(filter.clone()).or_default();
+        let before: u32 = counts.iter().map(|(_, members)| members).sum();
+        counts.retain(|(of, _)| *of != worker);
+        if members > 0 {
+            counts.push((worker, members));
+        }
+        let counts = counts.clone();
+        let after: u32 = counts.iter().map(|(_, members)| members).sum();
+        if after == 0 {
+            self.shared.remove(&filter);
+        }
+        if after != before {
+            changes.push(shared_change(&filter, after));
+        }
+        if (before == 0) != (after == 0) {
+            let filter = Subscription::Shared((*filter).clone());
+            interest.push(InterestChange { filter, wanted: after != 0 });
+        }
+        self.view.append(ViewOp::Shared { filter, workers: counts });
+    }
+
+    fn propose_changes(
+        &self,
+        changes: Vec<RouteChange>,
+    ) -> BoxFuture<Result<Vec<Reply>, ProposeError>> {
+        let Identity { node, incarnation, .. } = self.identity;
+        let commands = changes.chunks(CHANGES_PER_COMMAND).map(|changes| {
+            let changes = changes.to_vec();
+            Command::Route(RouteCommand::RouteBatch { node, incarnation, changes })
+        });
+        match self.visibility {
+            Visibility::Cluster => self.propose.propose_visible(commands.collect()),
+            Visibility::Local => self.propose.propose(commands.collect()),
+        }
+    }
+
+    /// Announces this run of the node with all its routes; tries until it succeeds. Subscriptions
+    /// made meanwhile wait in the inbox.
+    async fn announce(&self) {
+        loop {
+            match self.propose.propose(self.replacement()).await {
+                Ok(replies) if replies.iter().all(is_done) => return,
+                Ok(replies) => tracing::warn!(?replies, "the routes of this node were refused"),
+                Err(error) => tracing::debug!(%error, "the routes of this node wait for a quorum"),
+            }
+            tokio::time::sleep(ANNOUNCE_RETRY).await;
+        }
+    }
+
+    /// All routes of this node, in parts small enough for a log entry.
+    fn replacement(&self) -> Vec<Command> {
+        let plain = self.plain.keys().map(|filter| RouteChange::Add(filter.as_str().into()));
+        let shared = self.shared.iter().map(|(filter, counts)| {
+            shared_change(filter, counts.iter().map(|(_, members)| members).sum())
+        });
+        let all: Vec<RouteChange> = plain.chain(shared).collect();
+        let parts = all.chunks(CHANGES_PER_COMMAND).count().max(1);
+        let mut chunks = all.chunks(CHANGES_PER_COMMAND);
+        let part = |part: usize| {
+            let routes = chunks.next().unwrap_or_default().to_vec();
+            Command::Route(RouteCommand::ReplaceNode {
+                node: self.identity.node,
+                incarnation: self.identity.incarnation,
+                part: u32::try_from(part).unwrap_or(u32::MAX),
+                last: part + 1 == parts,
+                routes,
+            })
+        };
+        (0..parts).map(part).collect()
+    }
+}
+
+fn shared_change(filter: &SharedFilter, members: u32) -> RouteChange {
+    let (group, filter) = (filter.group.clone(), filter.filter.as_str().into());
+    RouteChange::Shared { group, filter, members }
+}
+
+fn is_done(reply: &Reply) -> bool {
+    matches!(reply, Reply::Route(RouteReply::Done { .. }))
+}
+
+/// Awaits the proposals one after the other and tells the workers. Several are under way at a
+/// time; only the answers are in order.
+async fn answer_in_order(
+    mut proposals: mpsc::UnboundedReceiver<InFlight>,
+    workers: Vec<Mailbox<Mail>>,
+    failed: mpsc::Sender<()>,
+) {
+    while let Some(InFlight { replies, waiting }) = proposals.recv().await {
+        let outcome = match replies {
+            None => RouteOutcome::Visible,
+            Some(replies) => match replies.await {
+                Ok(replies) if replies.iter().all(is_done) => RouteOutcome::Visible,
+                // Also a missing announcement: the full set follows and repairs it.
+                Ok(_) | Err(_) => RouteOutcome::Failed,
+            },
+        };
+        if outcome == RouteOutcome::Failed {
+            // Full means that an announcement is due already.
+            let _ = failed.try_send(());
+        }
+        for (worker, batch) in waiting {
+            if let Some(worker) = workers.get(usize::from(worker)) {
+                worker.send(Mail::Routes { batch, outcome });
+            }
+        }
+    }
+}
