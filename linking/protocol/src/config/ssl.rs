@@ -1,7 +1,7 @@
 //! TLS of the client side of a link (1.2).
 
 use super::Secret;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SslConfig {
@@ -88,5 +88,37 @@ impl SslConfig {
         .into_iter()
         .filter_map(|(field, text)| text.filter(|text| is_pem(text)).map(|text| (field, text)))
         .collect()
+    }
+}
+
+/// Fields that are stored and ignored, with the value shown when they are absent.
+pub(super) fn ignored_defaults() -> [(&'static str, Option<Value>); 9] {
+    [
+        ("ciphers", Some(json!([]))),
+        ("secure_renegotiate", Some(json!(true))),
+        ("reuse_sessions", Some(json!(false))),
+        ("log_level", Some(json!("notice"))),
+        ("hibernate_after", Some(json!("5s"))),
+        ("middlebox_comp_mode", Some(json!(true))),
+        ("partial_chain", None),
+        ("verify_peer_ext_key_usage", None),
+        ("managed_certs", None),
+    ]
+}
+
+impl SslConfig {
+    /// Names of ignored fields that ask for something else than their default.
+    pub fn ignored_fields(&self) -> Vec<&str> {
+        let defaults = ignored_defaults();
+        let asks = |name: &str, value: &Value| {
+            !defaults
+                .iter()
+                .any(|(known, default)| *known == name && default.as_ref() == Some(value))
+        };
+        self.ignored
+            .iter()
+            .filter(|(name, value)| asks(name, value))
+            .map(|(n, _)| n.as_str())
+            .collect()
     }
 }
