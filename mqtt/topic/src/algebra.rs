@@ -10,24 +10,29 @@ pub fn matches(name: &str, filter: &str) -> bool {
     if name.starts_with('$') && filter.starts_with(['+', '#']) {
         return false;
     }
-    rest_matches(Some(name), Some(filter))
+    rest_matches(name, filter)
 }
 
-/// T-2 below the first word. `None` means that the side has no words left.
-pub(crate) fn rest_matches(mut name: Option<&str>, mut filter: Option<&str>) -> bool {
+/// T-2 from the start of some word on, without the rule about `$`.
+///
+/// Runs over the bytes that both sides share, and looks at words only where they part: a tail of
+/// many levels costs little more than a comparison of texts.
+pub(crate) fn rest_matches(name: &str, filter: &str) -> bool {
+    let (mut name, mut filter, mut word_start) = (name.as_bytes(), filter.as_bytes(), true);
     loop {
         match (name, filter) {
-            (None, None) => return true,
-            (_, Some("#")) => return true,
-            (None, _) | (_, None) => return false,
-            (Some(n), Some(f)) => {
-                let (name_word, name_rest) = split_word(n);
-                let (filter_word, filter_rest) = split_word(f);
-                if filter_word != "+" && filter_word != name_word {
-                    return false;
-                }
-                (name, filter) = (name_rest, filter_rest);
+            (_, [b'#']) if word_start => return true,
+            ([], []) => return true,
+            // The parent level.
+            ([], [b'/', b'#']) => return true,
+            (_, [b'+', filter_rest @ ..]) if word_start => {
+                let end = name.iter().position(|byte| *byte == b'/').unwrap_or(name.len());
+                (name, filter, word_start) = (name.get(end..).unwrap_or(&[]), filter_rest, false);
             }
+            ([x, name_rest @ ..], [y, filter_rest @ ..]) if x == y => {
+                (name, filter, word_start) = (name_rest, filter_rest, *x == b'/');
+            }
+            _ => return false,
         }
     }
 }

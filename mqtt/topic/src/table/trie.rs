@@ -23,8 +23,6 @@ const LEAF: u32 = 1 << 31;
 const PLUS: LevelId = LevelId::MAX;
 /// A word of the name that no edge carries.
 const UNKNOWN: LevelId = LevelId::MAX - 1;
-/// A word of the name not looked up yet.
-const UNASKED: LevelId = LevelId::MAX - 2;
 
 #[derive(Clone)]
 struct Node {
@@ -185,47 +183,66 @@ impl<V> WildTrie<V> {
         if self.len() == 0 {
             return;
         }
-        let mut found = |entry: u32| {
+        // T-2: wildcards in the first word do not see a leading `$`.
+        let mut wildcards_see = !name.starts_with('$');
+        let mut rest = Some(name);
+        // Level by level, not path by path: the nodes of one level do not depend on each other, so
+        // the processor fetches many at a time. It matters when hostile filters open 100,000 paths.
+        let mut open: SmallVec<[u32; 64]> = SmallVec::from_slice(&[ROOT]);
+        let mut next = SmallVec::new();
+        while !open.is_empty() {
+            if wildcards_see {
+                self.give(open.iter().map(|at| self.node(*at).hash), &mut found);
+            }
+            let Some(name_rest) = rest else {
+                self.give(open.iter().map(|at| self.node(*at).here), &mut found);
+                return;
+            };
+            let leaves = self.step(&open, name_rest, wildcards_see, &mut next);
+            for (entry, text_at) in leaves {
+                let (filter, value) = self.entry(entry);
+                if filter.get(text_at as usize..).is_some_and(|tail| rest_matches(name_rest, tail))
+                {
+                    found(filter, value);
+                }
+            }
+            std::mem::swap(&mut open, &mut next);
+            next.clear();
+            (rest, wildcards_see) = (split_word(name_rest).1, true);
+        }
+    }
+
+    fn give(&self, entries: impl Iterator<Item = u32>, found: &mut impl FnMut(&TopicFilter, &V)) {
+        for entry in entries.filter(|entry| *entry != NONE) {
             let (filter, value) = self.entry(entry);
             found(filter, value);
-        };
-        let mut words = Words::new(name);
-        // Each step takes one item and adds at most two, one level deeper: the stack stays shorter
-        // than the name is deep.
-        let mut open: SmallVec<[(u32, u32); 36]> = SmallVec::new();
-        open.push((ROOT, 0));
-        while let Some((at, depth)) = open.pop() {
-            let node = self.node(at);
-            // T-2: wildcards in the first word do not see a leading `$`.
-            let wildcards_see = depth > 0 || !name.starts_with('$');
-            if node.hash != NONE && wildcards_see {
-                found(node.hash);
-            }
-            let Some(word) = words.at(depth) else {
-                if node.here != NONE {
-                    found(node.here);
-                }
-                continue;
-            };
+        }
+    }
+
+    /// Follows the first word of `rest` from all `open` nodes: nodes go to `next`, leaves are
+    /// returned with the offset of their tails.
+    fn step(
+        &self,
+        open: &[u32],
+        rest: &str,
+        wildcards_see: bool,
+        next: &mut SmallVec<[u32; 64]>,
+    ) -> SmallVec<[(u32, u32); 32]> {
+        let level = self.levels.find(split_word(rest).0).unwrap_or(UNKNOWN);
+        let mut leaves = SmallVec::new();
+        for at in open {
+            let node = self.node(*at);
             let plus = if wildcards_see { node.plus } else { NONE };
-            let literal = if node.first == NONE && node.spilled == 0 {
-                NONE
-            } else {
-                self.child(at, words.level(depth, &self.levels))
-            };
-            for child in [plus, literal] {
+            for child in [plus, self.child(*at, level)] {
                 if child == NONE {
                 } else if is_leaf(child) {
-                    let entry = child ^ LEAF;
-                    let rest = self.entry(entry).0.get(node.text_at as usize..);
-                    if rest_matches(name.get(word as usize..), rest) {
-                        found(entry);
-                    }
+                    leaves.push((child ^ LEAF, node.text_at));
                 } else {
-                    open.push((child, depth + 1));
+                    next.push(child);
                 }
             }
         }
+        leaves
     }
 
     fn node(&self, at: u32) -> &Node {
@@ -400,46 +417,6 @@ impl<V> WildTrie<V> {
     #[cfg(test)]
     fn footprint(&self) -> (usize, usize) {
         (self.nodes.len() - self.free_nodes.len(), self.levels.len())
-    }
-}
-
-/// The words of a topic name, cut and looked up only as deep as the walk gets.
-struct Words<'a> {
-    name: &'a str,
-    /// Where the next uncut word begins.
-    next: Option<usize>,
-    /// Start of each word and its number.
-    cut: SmallVec<[(u32, LevelId); 32]>,
-}
-
-impl<'a> Words<'a> {
-    fn new(name: &'a str) -> Self {
-        Self { name, next: Some(0), cut: SmallVec::new() }
-    }
-
-    /// Where the word at this depth begins; None behind the last one. Depths grow by one at most.
-    fn at(&mut self, depth: u32) -> Option<u32> {
-        if let Some((at, _)) = self.cut.get(depth as usize) {
-            return Some(*at);
-        }
-        let at = self.next?;
-        let (word, rest) = split_word(self.name.get(at..)?);
-        self.next = rest.map(|_| at + word.len() + 1);
-        self.cut.push((number(at), UNASKED));
-        Some(number(at))
-    }
-
-    fn level(&mut self, depth: u32, levels: &Levels) -> LevelId {
-        match self.cut.get_mut(depth as usize) {
-            None => UNKNOWN,
-            Some((at, level)) => {
-                if *level == UNASKED {
-                    let word = self.name.get(*at as usize..).map_or("", |rest| split_word(rest).0);
-                    *level = levels.find(word).unwrap_or(UNKNOWN);
-                }
-                *level
-            }
-        }
     }
 }
 
