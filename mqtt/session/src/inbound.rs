@@ -29,6 +29,8 @@ pub(crate) struct Inbound {
     run: u32,
     /// How many of `flows` the present connection has sent.
     asked_now: usize,
+    /// How many of `flows` are not held yet.
+    routing: usize,
 }
 
 impl Inbound {
@@ -37,10 +39,15 @@ impl Inbound {
         self.run = self.run.wrapping_add(1);
         self.asked_now = 0;
         self.flows.retain(|flow| flow.qos2);
+        self.routing = self.flows.iter().filter(|flow| !flow.held).count();
     }
 
     pub(crate) fn len(&self) -> usize {
         self.flows.len()
+    }
+
+    pub(crate) const fn routing(&self) -> usize {
+        self.routing
     }
 
     /// Ids that a restart must know, in order of arrival.
@@ -68,6 +75,7 @@ impl Inbound {
             self.forget_oldest(forgotten);
         }
         self.asked_now += 1;
+        self.routing += 1;
         self.flows.push_back(Flow { packet_id, begun: run, asked: run, qos2, held: false });
         InboundDecision::Route(FlowId { packet_id, qos, run })
     }
@@ -88,7 +96,7 @@ impl Inbound {
     fn forget_oldest(&mut self, forgotten: impl FnOnce(u16)) {
         let run = self.run;
         let Some(index) = self.flows.iter().position(|flow| flow.asked != run) else { return };
-        if let Some(flow) = self.flows.remove(index).filter(|flow| flow.held) {
+        if let Some(flow) = self.remove(index).filter(|flow| flow.held) {
             forgotten(flow.packet_id);
         }
     }
@@ -97,9 +105,11 @@ impl Inbound {
     pub(crate) fn on_held(&mut self, flow: FlowId) -> Option<(PublishAnswer, bool)> {
         let index = self.find_flow(flow)?;
         let found = self.flows.get_mut(index)?;
-        found.held = true;
         let (qos2, asked) = (found.qos2, found.asked == self.run);
-        if !qos2 {
+        if qos2 {
+            found.held = true;
+            self.routing -= 1;
+        } else {
             self.remove(index);
         }
         let answer = if qos2 { PublishAnswer::Pubrec } else { PublishAnswer::Puback };
@@ -149,6 +159,9 @@ impl Inbound {
         let flow = self.flows.remove(index)?;
         if flow.asked == self.run {
             self.asked_now -= 1;
+        }
+        if !flow.held {
+            self.routing -= 1;
         }
         Some(flow)
     }

@@ -62,10 +62,17 @@ pub enum JournalOp {
 }
 
 impl JournalOp {
-    /// Whether it must be in the store before the packet that it belongs to is written: without
-    /// it a restart would break "exactly once". QoS 1 may repeat, so its ops may follow.
+    /// Whether it must be in the store before the packet that it belongs to is written (PUBLISH,
+    /// PUBREL, PUBREC, PUBCOMP): without it a restart would break "exactly once". QoS 1 may
+    /// repeat, so an [`Self::InFlight`] of QoS 1 may follow its PUBLISH.
     #[must_use]
     pub const fn goes_before_the_packet(&self) -> bool {
-        matches!(self, Self::InFlight { .. } | Self::Released { .. } | Self::Qos2Received { .. })
+        matches!(
+            self,
+            Self::InFlight { .. }
+                | Self::Released { .. }
+                | Self::Qos2Received { .. }
+                | Self::Qos2Done { .. }
+        )
     }
 }

@@ -23,6 +23,8 @@ mod drop_reason;
 mod drops;
 mod entry;
 mod flow_id;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod inbound;
 mod inbound_decision;
 mod inbox;
@@ -46,8 +48,10 @@ mod queued;
 pub mod reason;
 mod redispatch;
 mod released;
+mod retain_error;
 mod retain_flag;
 mod retain_handling;
+mod retained_store;
 mod session;
 mod session_expiry;
 mod session_export;
@@ -93,8 +97,10 @@ pub use crate::{
     pubrel_outcome::PubrelOutcome,
     qos::QoS,
     redispatch::Redispatch,
+    retain_error::RetainError,
     retain_flag::RetainFlag,
     retain_handling::RetainHandling,
+    retained_store::RetainedStore,
     session::{ImportError, ReplayError, Session, in_flight_messages},
     session_expiry::{ExpiryFromZero, SessionExpiry},
     session_export::SessionExport,

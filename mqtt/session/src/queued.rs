@@ -17,10 +17,12 @@ impl Queued {
         u64::from(self.entry.size)
     }
 
-    /// Whether it waited too long: by its own interval [MQTT-3.3.2-5], or by our cap (L8).
+    /// Whether it waited too long: by its own interval [MQTT-3.3.2-5], or by our cap (L8). The cap
+    /// leaves out retained messages: they may be old before they begin to wait.
     pub(crate) fn is_expired(&self, now: Instant, cap_s: Option<u32>) -> bool {
         let waited = || now.saturating_duration_since(self.message.received);
         self.message.is_expired(now)
-            || cap_s.is_some_and(|cap| waited() >= Duration::from_secs(u64::from(cap)))
+            || !self.entry.retain
+                && cap_s.is_some_and(|cap| waited() >= Duration::from_secs(u64::from(cap)))
     }
 }

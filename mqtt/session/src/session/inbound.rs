@@ -23,6 +23,16 @@ impl Session {
         })
     }
 
+    /// Whether the shell should read no more from this client for now: half of what a 3.1.1
+    /// client may have unfinished is being routed. (A v5 client knows its receive maximum.)
+    #[must_use]
+    pub fn wants_pause(&self) -> bool {
+        let routing = self.inbound.routing();
+        self.connection.as_ref().is_some_and(|connection| {
+            !connection.version.is_v5() && routing * 2 > usize::from(connection.receive_max)
+        })
+    }
+
     /// Every destination holds the message. Returns the answer to send on the present connection,
     /// if that is still the one which waits for it.
     pub fn publish_held(

@@ -47,13 +47,12 @@ impl Session {
             out.push(Outgoing::Pubrel { packet_id });
             return PUBREL_LEN;
         }
-        if self.window.next_unsent().is_some() {
-            return match self.repeat(now, out, ops) {
-                0 => self.first_send(now, false, out, ops),
-                bytes => bytes,
-            };
+        match self.repeat(now, out, ops) {
+            0 => {}
+            bytes => return bytes,
         }
-        let window_has_room = self.window_has_room();
+        // New messages stay behind those that are still to be repeated [MQTT-4.6.0-1].
+        let window_has_room = self.window.next_unsent().is_none() && self.window_has_room();
         self.first_send(now, window_has_room, out, ops)
     }
 
