@@ -41,7 +41,7 @@ impl Flags {
             path.as_ref().map(|path| path.to_string_lossy().into_owned().into())
         };
         let on = |given: bool| given.then_some(true.into());
-        let token = self.join_token.as_ref().map(crate::Secret::reveal);
+        let token = self.join_token.as_ref().map(|token| token.reveal());
         [
             ("--data-dir", "node.data_dir", path(&self.data_dir)),
             ("--node-name", "node.name", text(self.node_name.as_deref())),

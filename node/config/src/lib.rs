@@ -5,9 +5,13 @@
 //! by `spanmq_link_protocol::config`; what rule and user files say by `spanmq_access`.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
+mod check;
+mod env;
 mod error;
 mod flags;
+mod hocon;
 mod legacy;
+mod load;
 mod model;
 mod origin;
 mod overlay;
@@ -15,13 +19,14 @@ mod redact;
 mod scalars;
 mod setting;
 mod types;
-pub mod units;
+mod units;
 
+pub use env::RESERVED_ENVIRONMENT;
 pub use error::{ConfigError, ConfigErrors, Problem, Warning};
 pub use flags::Flags;
+pub use load::{Inputs, Loaded, load, schema};
 pub use model::*;
 pub use origin::{KeyPath, Origin};
 pub use setting::Effective;
-pub use types::{
-    BindAddr, ByteSize, ClusterName, HostPort, NodeName, OrDisabled, OrInfinity, Secret,
-};
+pub use spanmq_link_protocol::config::Secret;
+pub use types::{BindAddr, ByteSize, ClusterName, HostPort, NodeName, OrDisabled, OrInfinity};

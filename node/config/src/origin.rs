@@ -56,6 +56,21 @@ impl KeyPath {
         path
     }
 
+    pub(crate) fn from_segments(segments: Vec<String>) -> Self {
+        Self(segments)
+    }
+
+    /// The path one segment shorter; `None` for the root.
+    pub fn parent(&self) -> Option<Self> {
+        let (_, parent) = self.0.split_last()?;
+        Some(Self(parent.to_vec()))
+    }
+
+    /// This path, then `below`.
+    pub(crate) fn joined(&self, below: &KeyPath) -> Self {
+        Self(self.0.iter().chain(&below.0).cloned().collect())
+    }
+
     /// The segments, outermost first.
     pub fn segments(&self) -> &[String] {
         &self.0

@@ -7,10 +7,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::setting::{Hint, Scalar, text};
-use crate::types::{
-    BindAddr, ByteSize, ClusterName, HostPort, NodeName, OrDisabled, OrInfinity, Secret,
-};
+use crate::types::{BindAddr, ByteSize, ClusterName, HostPort, NodeName, OrDisabled, OrInfinity};
 use crate::units::{parse_duration, parse_size, show_duration, show_size};
+use spanmq_link_protocol::config::Secret;
 
 impl Scalar for bool {
     fn parse(value: &Value, _: &Hint<'_, Self>) -> Result<Self, String> {
@@ -122,7 +121,7 @@ impl Scalar for Secret {
     }
 
     fn blank() -> Self {
-        Secret::default()
+        Secret::new("")
     }
 }
 

@@ -3,12 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde_json::Value;
-
-use crate::origin::{KeyPath, Node, Origin};
+use super::LinkSeeds;
 use crate::scalars::bind;
-use crate::setting::{Effective, Reader, Scalar, Setting, choice, settings};
-use crate::types::{BindAddr, ClusterName, HostPort, Secret};
+use crate::setting::{Scalar, choice, settings};
+use crate::types::{BindAddr, ClusterName, HostPort};
+use spanmq_link_protocol::config::Secret;
 
 choice! {
     /// When a SUBACK goes out (ARCHITECTURE.md §4).
@@ -125,59 +124,5 @@ settings! {
         "routes_max" => routes_max: u32 = 2_000_000 => 1..=u32::MAX,
         /// Most actors of one remote.
         "actors_max" => actors_max: u32 = 256 => 1..=u32::MAX,
-    }
-}
-
-/// The links of the file, in order, as `spanmq_link_protocol::config` reads them.
-#[derive(Clone, PartialEq, Default)]
-pub struct LinkSeeds {
-    links: Vec<(Value, Origin)>,
-}
-
-impl LinkSeeds {
-    /// Each link as JSON, secrets included: not for logs.
-    pub fn iter(&self) -> impl Iterator<Item = (&Value, &Origin)> {
-        self.links.iter().map(|(value, origin)| (value, origin))
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.links.is_empty()
-    }
-
-    pub fn len(&self) -> usize {
-        self.links.len()
-    }
-}
-
-impl std::fmt::Debug for LinkSeeds {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        std::fmt::Debug::fmt(&self.show(), f)
-    }
-}
-
-impl Setting for LinkSeeds {
-    fn read(node: Option<&Node>, _: Self, at: &KeyPath, reader: &mut Reader<'_>) -> Self {
-        let links = reader.list(node, at);
-        let seeds = Self {
-            links: links.iter().map(|link| (link.to_json(), link.origin.clone())).collect(),
-        };
-        let origin = node.map_or(Origin::Default, |node| node.origin.clone());
-        reader.effective.push(Effective { key: at.clone(), value: seeds.show(), origin });
-        seeds
-    }
-
-    fn show(&self) -> Value {
-        Value::Array(self.links.iter().map(|(link, _)| crate::redact::redacted(link)).collect())
-    }
-
-    fn schema() -> Value {
-        serde_json::json!({
-            "type": "array",
-            "items": { "type": "object", "required": ["name", "server", "topics"] }
-        })
-    }
-
-    fn blank() -> Self {
-        Self::default()
     }
 }

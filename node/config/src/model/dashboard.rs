@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::scalars::bind;
 use crate::setting::settings;
-use crate::types::{BindAddr, ByteSize, Secret};
+use crate::types::{BindAddr, ByteSize};
+use spanmq_link_protocol::config::Secret;
 
 use super::ServerTls;
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::scalars::bind;
 use crate::setting::{choice, settings};
-use crate::types::{BindAddr, ByteSize, OrInfinity, Secret};
+use crate::types::{BindAddr, ByteSize, OrInfinity};
+use spanmq_link_protocol::config::Secret;
 
 choice! {
     /// Whether the other side must show a certificate.

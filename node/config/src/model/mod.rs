@@ -4,6 +4,7 @@ mod access;
 mod cluster;
 mod dashboard;
 mod limits;
+mod links;
 mod listeners;
 mod mqtt;
 
@@ -11,13 +12,14 @@ pub use access::*;
 pub use cluster::*;
 pub use dashboard::*;
 pub use limits::*;
+pub use links::*;
 pub use listeners::*;
 pub use mqtt::*;
 
 use std::path::PathBuf;
 
 use crate::setting::{Scalar, choice, settings};
-use crate::types::NodeName;
+use crate::types::{HostPort, NodeName};
 
 choice! {
     /// What an acknowledgement survives (CHAOS.md §1).
@@ -121,5 +123,26 @@ settings! {
         "level" => level: LogLevel = LogLevel::Info,
         /// text or json.
         "formatter" => formatter: LogFormatter = LogFormatter::Text,
+    }
+}
+
+impl Config {
+    /// What holds when nothing is set; with `dev` everything stays on loopback.
+    pub fn defaults(dev: bool) -> Self {
+        let mut config = Self::default();
+        if dev {
+            let loopback = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+            for listener in config.listeners.tcp.values_mut() {
+                listener.bind.0.set_ip(loopback);
+            }
+            config.cluster.listen.0.set_ip(loopback);
+        }
+        config
+    }
+
+    /// Where other members reach this node, if its cluster port is `port` (after binding port 0).
+    pub fn advertised(&self, port: u16) -> HostPort {
+        let own = || HostPort { host: self.node.name.host().to_owned(), port };
+        self.cluster.advertise.clone().unwrap_or_else(own)
     }
 }
