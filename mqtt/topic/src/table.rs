@@ -111,8 +111,8 @@ impl<V> FilterTable<V> {
 
     /// Calls `found` with the value of each filter that matches the topic `name` (T-2), in no order.
     ///
-    /// Cost: one hash probe for the exact filters, and for the others at most two steps per trie
-    /// node on a matching path; no recursion, no allocation for names up to 32 levels.
+    /// Cost: one hash probe for the exact filters, and for the others two steps per trie node on a
+    /// matching path. No recursion, and no allocation below 64 such paths.
     pub fn for_each_match(&self, name: &str, mut found: impl FnMut(&V)) {
         self.for_each_match_with_filter(name, |_, value| found(value));
     }
