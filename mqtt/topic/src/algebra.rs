@@ -60,7 +60,8 @@ pub fn intersect(a: &str, b: &str) -> Option<String> {
         result.push_str(piece);
         ControlFlow::Continue(())
     });
-    met.then_some(result)
+    // `/#` and `+` meet in the empty text only, which is no topic name.
+    (met && !result.is_empty()).then_some(result)
 }
 
 /// T-3: whether every name matched by `a` is matched by `b`; that is `intersect(a, b) == Some(a)`,

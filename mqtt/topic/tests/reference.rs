@@ -82,6 +82,8 @@ const INTERSECTIONS: &[[&str; 3]] = &[
     ["$share/g/t", "t", "-"],
     ["$share/g/t", "$share/g/t", "$share/g/t"],
     ["a/$b", "a/+", "a/$b"],
+    // Ours: they meet in the empty text, which is no name.
+    ["/#", "+", "-"],
 ];
 
 #[test]
