@@ -49,6 +49,9 @@ pub(crate) fn split_word(text: &str) -> (&str, Option<&str>) {
 }
 
 /// T-3: the filter that matches exactly the names matched by both `a` and `b`.
+///
+/// `/#` and `+` meet in the empty text, as in the peer, though no name is empty. It is no
+/// filter: [`intersections`] leaves it out.
 pub fn intersect(a: &str, b: &str) -> Option<String> {
     let mut result = String::with_capacity(a.len().max(b.len()));
     let mut first = true;
@@ -60,8 +63,7 @@ pub fn intersect(a: &str, b: &str) -> Option<String> {
         result.push_str(piece);
         ControlFlow::Continue(())
     });
-    // `/#` and `+` meet in the empty text only, which is no topic name.
-    (met && !result.is_empty()).then_some(result)
+    met.then_some(result)
 }
 
 /// T-3: whether every name matched by `a` is matched by `b`; that is `intersect(a, b) == Some(a)`,
@@ -151,7 +153,7 @@ pub fn intersections<F: AsRef<str>>(subscription: &str, link_filters: &[F]) -> V
     let mut result: Vec<String> = Vec::new();
     for filter in link_filters {
         let Some(new) = intersect(subscription, filter.as_ref()) else { continue };
-        if result.iter().any(|member| is_subset(&new, member)) {
+        if new.is_empty() || result.iter().any(|member| is_subset(&new, member)) {
             continue;
         }
         result.retain(|member| !is_subset(member, &new));

@@ -82,8 +82,7 @@ const INTERSECTIONS: &[[&str; 3]] = &[
     ["$share/g/t", "t", "-"],
     ["$share/g/t", "$share/g/t", "$share/g/t"],
     ["a/$b", "a/+", "a/$b"],
-    // Ours: they meet in the empty text, which is no name.
-    ["/#", "+", "-"],
+    ["/#", "+", ""],
 ];
 
 #[test]
@@ -122,6 +121,7 @@ const REPLICATED: &[(&str, &[&str], &[&str])] = &[
     ("a/+", &["a/b", "+/c"], &["a/b", "a/c"]),
     ("+/b", &["a/#", "+/b"], &["+/b"]),
     ("a/b", &[], &[]),
+    ("+", &["/#"], &[]),
 ];
 
 #[test]
