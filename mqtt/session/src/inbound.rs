@@ -50,7 +50,7 @@ impl Inbound {
         self.routing
     }
 
-    /// Ids that a restart must know, in order of arrival.
+    /// Ids that a restart must know.
     pub(crate) fn held_ids(&self) -> impl Iterator<Item = u16> + '_ {
         self.flows.iter().filter(|flow| flow.qos2 && flow.held).map(|flow| flow.packet_id)
     }

@@ -89,6 +89,11 @@ impl Window {
         self.unacked.get(self.sent)
     }
 
+    /// The place of that PUBLISH.
+    pub(crate) const fn sent(&self) -> usize {
+        self.sent
+    }
+
     /// That PUBLISH was repeated.
     pub(crate) const fn mark_sent(&mut self) {
         self.sent += 1;
@@ -159,14 +164,21 @@ impl Window {
         Some(flight)
     }
 
-    /// PUBREC came for the flow at this place, and PUBREL goes out on this connection.
+    /// PUBREC came for the flow at this place. Its PUBREL goes out at once, unless others are still
+    /// to be repeated before it.
     pub(crate) fn release(&mut self, index: usize) -> Option<Released> {
         let flight = self.remove(index)?;
         let released = Released { packet_id: flight.packet_id, seq: flight.queued.entry.seq };
-        // Before those that are still to be repeated, or one of them would be forgotten.
-        self.released.insert(self.released_sent, released);
-        self.released_sent += 1;
+        if self.released_sent == self.released.len() {
+            self.released_sent += 1;
+        }
+        self.released.push_back(released);
         Some(released)
+    }
+
+    /// Whether the PUBREL of the flow at this place is out on this connection.
+    pub(crate) const fn is_released(&self, index: usize) -> bool {
+        index < self.released_sent
     }
 
     pub(crate) fn find_released(&self, packet_id: u16) -> Option<usize> {

@@ -22,6 +22,8 @@ pub(super) struct Receiver {
     qos2_ids: BTreeSet<u16>,
     /// Numbers of all messages received, with how often.
     pub(super) received: BTreeMap<u32, u32>,
+    /// Numbers of QoS 2 messages that it does not want; it never changes its mind.
+    pub(super) refused: BTreeSet<u32>,
     last_qos0: Option<u32>,
     last_acked: Option<u32>,
     /// Flows as a sniffer sees them: packet id → number of the message.
@@ -74,8 +76,10 @@ impl Receiver {
                 self.receive(number, true);
                 self.acks.push(Ack::Puback(packet_id));
             }
-            (QoS::ExactlyOnce, Some(packet_id)) if refuse && !publish.dup => {
-                self.receive(number, true);
+            (QoS::ExactlyOnce, Some(packet_id))
+                if refuse && !publish.dup || self.refused.contains(&number) =>
+            {
+                self.refused.insert(number);
                 self.acks.push(Ack::Pubrec(packet_id, 0x80));
             }
             (QoS::ExactlyOnce, Some(packet_id)) => {

@@ -60,7 +60,11 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(400))]
+        #![proptest_config(ProptestConfig {
+            cases: 400,
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
 
         // [MQTT-2.2.1-4] [MQTT-3.3.4-7] [MQTT-3.3.4-9] [MQTT-4.3.3-10] [MQTT-4.3.3-11]
         // [MQTT-4.4.0-1] [MQTT-4.6.0-1] [MQTT-4.6.0-6] [MQTT-4.9.0-1] [MQTT-4.9.0-2]

@@ -27,7 +27,7 @@ impl Session {
     ) -> PubrecOutcome {
         let Some(index) = self.window.find(packet_id) else {
             return match self.window.find_released(packet_id) {
-                Some(_) => PubrecOutcome::Release,
+                Some(index) => self.pubrel_outcome(index),
                 None => PubrecOutcome::Unknown,
             };
         };
@@ -41,7 +41,14 @@ impl Session {
         if let Some(Released { packet_id, seq }) = self.window.release(index) {
             self.log(ops, || JournalOp::Released { seq, packet_id });
         }
-        PubrecOutcome::Release
+        self.pubrel_outcome(self.window.released().len() - 1)
+    }
+
+    fn pubrel_outcome(&self, index: usize) -> PubrecOutcome {
+        match self.window.is_released(index) {
+            true => PubrecOutcome::Release,
+            false => PubrecOutcome::Later,
+        }
     }
 
     /// PUBCOMP of the client; its reason code does not matter, the flow is over.

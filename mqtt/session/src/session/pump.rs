@@ -3,7 +3,7 @@ use std::time::Instant;
 use super::Session;
 use crate::{
     DropReason, JournalOp, Outgoing, OutgoingPublish, QoS, connection::Connection, packet_size,
-    queued::Queued,
+    queued::Queued, released::Released,
 };
 
 /// Bytes of a PUBREL without properties.
@@ -99,20 +99,17 @@ impl Session {
         out.push(Outgoing::Publish(packet));
     }
 
-    /// Repeats PUBLISHes of earlier connections while the window has room. One that has become
-    /// too large for the client counts as completed [MQTT-3.1.2-25].
+    /// Repeats PUBLISHes of earlier connections while the window has room.
     fn repeat(&mut self, now: Instant, out: &mut Vec<Outgoing>, ops: &mut Vec<JournalOp>) -> usize {
         while self.window_has_room() {
             let Some(connection) = &mut self.connection else { return 0 };
             let Some(flight) = self.window.next_unsent() else { return 0 };
             let len = publish_len(connection, &flight.queued);
             if len > connection.packet_size_max {
-                let packet_id = flight.packet_id;
-                self.drops.add(DropReason::TooLarge);
-                if let Some(index) = self.window.find(packet_id) {
-                    self.end_flight(index, ops);
+                match self.skip_repeat(out, ops) {
+                    0 => continue,
+                    bytes => return bytes,
                 }
-                continue;
             }
             let mut packet = publish(connection, now, &flight.queued);
             packet.packet_id = Some(flight.packet_id);
@@ -122,6 +119,24 @@ impl Session {
             return len;
         }
         0
+    }
+
+    /// The next repeat has become too large for the client: it counts as sent and received
+    /// [MQTT-3.1.2-25]. QoS 2 needs its PUBREL all the same: an earlier connection may have brought
+    /// the PUBLISH, and then the client keeps the packet id until it is released.
+    fn skip_repeat(&mut self, out: &mut Vec<Outgoing>, ops: &mut Vec<JournalOp>) -> usize {
+        self.drops.add(DropReason::TooLarge);
+        let index = self.window.sent();
+        let Some(flight) = self.window.next_unsent() else { return 0 };
+        if flight.queued.entry.qos != QoS::ExactlyOnce {
+            self.end_flight(index, ops);
+            return 0;
+        }
+        let Some(Released { packet_id, seq }) = self.window.release(index) else { return 0 };
+        self.log(ops, || JournalOp::Released { seq, packet_id });
+        // All earlier PUBRELs went out before the first PUBLISH was looked at.
+        out.push(Outgoing::Pubrel { packet_id });
+        PUBREL_LEN
     }
 
     /// Room for one more flow: in the client's receive maximum [MQTT-3.3.4-9], and in our bytes.

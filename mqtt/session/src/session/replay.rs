@@ -83,7 +83,9 @@ impl Session {
             ops.extend([JournalOp::Enqueued(entry), JournalOp::InFlight { seq, packet_id }]);
         }
         ops.extend(self.inbox.acked_entries().cloned().map(JournalOp::Enqueued));
-        let held = self.inbound.held_ids();
+        let mut held: Vec<_> = self.inbound.held_ids().collect();
+        held.sort_unstable();
+        let held = held.into_iter();
         ops.extend(held.map(|packet_id| JournalOp::Qos2Received { packet_id }));
         ops
     }
