@@ -1,12 +1,11 @@
 //! Rules between settings, and what only files can tell.
 
-use std::collections::HashSet;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::error::{ConfigError, Problem, Warning};
-use crate::model::{Config, LinkSeed, ServerTls, TlsVerify};
+use crate::model::{Config, ServerTls, TlsVerify};
 use crate::origin::{KeyPath, Origin};
 use crate::types::BindAddr;
 use spanmq_link_protocol::config::{Secret, SecretSource};
@@ -19,7 +18,7 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
-    fn error(&mut self, origin: Origin, problem: Problem) {
+    pub(crate) fn error(&mut self, origin: Origin, problem: Problem) {
         self.errors.push(ConfigError { origin, problem });
     }
 
@@ -256,7 +255,7 @@ pub(crate) fn files(
     }
 }
 
-fn reason(error: &io::Error) -> String {
+pub(crate) fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "no such file".into(),
         _ => error.to_string(),
@@ -294,44 +293,4 @@ fn named_files(config: &Config) -> Vec<(KeyPath, PathBuf)> {
         }
     }
     files
-}
-
-/// Checks the links of the file: names, their own rules, certificate files (LINK-SPEC 1.1, C-10).
-pub(crate) fn links(
-    config: &mut Config,
-    base: &Path,
-    read: &dyn Fn(&Path) -> io::Result<String>,
-    findings: &mut Findings,
-) {
-    let cluster = config.cluster.name.clone();
-    let mut names = HashSet::new();
-    for (index, seed) in config.cluster.links.seeds_mut().iter_mut().enumerate() {
-        let at = KeyPath::of("cluster.links").child((index + 1).to_string());
-        seed.rebase(base);
-        if let Some(name) = seed.name().filter(|name| !names.insert((*name).to_owned())) {
-            let reason = format!("a link to {name:?} is already in the list");
-            findings.error(seed.origin().clone(), Problem::Link { key: at.child("name"), reason });
-        }
-        if seed.name() == Some(cluster.as_str()) {
-            let reason = format!("{cluster} is the name of this cluster itself");
-            findings.error(seed.origin().clone(), Problem::Link { key: at.child("name"), reason });
-        }
-        link_files(&at, seed, read, findings);
-    }
-}
-
-fn link_files(
-    at: &KeyPath,
-    seed: &LinkSeed,
-    read: &dyn Fn(&Path) -> io::Result<String>,
-    findings: &mut Findings,
-) {
-    for (field, path) in seed.tls_files() {
-        if let Err(error) = read(&path) {
-            let key = at.child("ssl").child(field);
-            let origin = seed.origin_of(&key).clone();
-            let reason = reason(&error);
-            findings.error(origin, Problem::File { key, path, reason });
-        }
-    }
 }

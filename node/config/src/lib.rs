@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 mod check;
+mod check_links;
 mod env;
 mod error;
 mod flags;
@@ -15,7 +16,6 @@ mod load;
 mod model;
 mod origin;
 mod overlay;
-mod redact;
 mod scalars;
 mod setting;
 mod types;

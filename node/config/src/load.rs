@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::check::{self, Findings};
+use crate::check_links;
 use crate::error::{ConfigError, ConfigErrors, Problem, Warning};
 use crate::flags::Flags;
 use crate::hocon::{Document, load_document};
@@ -89,7 +90,7 @@ pub fn load(
             .map_or_else(|| origin_of(&effective, key), |node| node.origin.clone())
     };
     check::rules(&config, &origin, &mut findings);
-    check::links(&mut config, base, &read, &mut findings);
+    check_links::links(&mut config, base, &read, &origin, &mut findings);
     check::files(&mut config, base, &read, &origin, &mut findings);
     if findings.errors.is_empty() {
         return Ok(Loaded { config, warnings: findings.warnings, effective });

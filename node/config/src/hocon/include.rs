@@ -11,7 +11,8 @@ use hocon_rs::raw::raw_object::RawObject;
 use hocon_rs::raw::raw_value::RawValue;
 use serde_json::Value;
 
-use super::scan::Found;
+use super::expansion::{Use, bounded};
+use super::scan::{Found, SUBSTITUTIONS_MAX};
 use super::{BYTES_MAX, Place, SyntaxError};
 use crate::origin::{KeyPath, Origin};
 
@@ -60,6 +61,7 @@ struct Loader<'a> {
     open: Vec<PathBuf>,
     files: usize,
     bytes: usize,
+    uses: Vec<Use>,
 }
 
 /// Reads `text`, the content of `file`, and whatever it includes; `${NAME}` that no key answers is
@@ -73,16 +75,26 @@ pub(crate) fn load_document(
     env: &[(String, String)],
     read: &dyn Fn(&Path) -> io::Result<String>,
 ) -> Result<Document, DocumentError> {
-    let mut loader =
-        Loader { read, document: Document::default(), open: vec![], files: 0, bytes: 0 };
+    let mut loader = Loader {
+        read,
+        document: Document::default(),
+        open: vec![],
+        files: 0,
+        bytes: 0,
+        uses: vec![],
+    };
     let mut raw = loader.file(file, text, &KeyPath::root())?;
+    let whole = at(file, Place { line: 1, column: 1 });
+    if loader.uses.len() > SUBSTITUTIONS_MAX || !bounded(&loader.uses, loader.bytes) {
+        let message = "its substitutions multiply beyond all measure".to_owned();
+        return Err(DocumentError { origin: whole, message });
+    }
     let mut document = loader.document;
     let names = borrow_environment(&mut raw, &document, env);
     let value = super::resolve(raw).map_err(|message| {
         let named = document.variables.iter().filter(|key| message.contains(&key.to_string()));
         let key = named.max_by_key(|key| key.segments().len());
         let origin = key.map(|key| document.origin(&substituted(key)));
-        let whole = at(file, Place { line: 1, column: 1 });
         DocumentError { origin: origin.unwrap_or(whole), message }
     })?;
     document.value = value;
@@ -155,9 +167,11 @@ impl Loader<'_> {
                 Found::Key(path, place) => {
                     self.document.places.insert(below.joined(&path), at(file, place));
                 }
-                Found::Substitution(path, place) => {
-                    self.document.places.entry(substituted(&path)).or_insert(at(file, place));
-                    self.document.variables.push(path);
+                Found::Substitution { within, target, place } => {
+                    let at = at(file, place);
+                    self.document.places.entry(substituted(&target)).or_insert(at);
+                    self.document.variables.push(target.clone());
+                    self.uses.push(Use { within: below.joined(&within), target });
                 }
                 Found::Include { below: inner, name, required, place } => {
                     let origin = at(file, place);

@@ -1,6 +1,7 @@
 //! HOCON texts to values with places. The grammar is `hocon-rs`; what it lets pass is caught here.
 
 mod cursor;
+mod expansion;
 mod include;
 mod scan;
 mod tracked;

@@ -19,7 +19,7 @@ pub(super) const SUBSTITUTIONS_MAX: usize = 1_000;
 pub(super) enum Found {
     Key(KeyPath, Place),
     Include { below: KeyPath, name: String, required: bool, place: Place },
-    Substitution(KeyPath, Place),
+    Substitution { within: KeyPath, target: KeyPath, place: Place },
 }
 
 /// The result of a scan without objections.
@@ -184,12 +184,13 @@ impl Scanner<'_> {
             }
         }
         let added = segments.len();
+        // Before anything is kept: a path as long as the text costs its square.
+        if self.frames.len() + self.path.len() + added > DEPTH_MAX {
+            return Err(place.error(format!("nested deeper than {DEPTH_MAX} levels")));
+        }
         for segment in segments {
             self.path.push(segment);
             self.scan.found.push(Found::Key(KeyPath::from_segments(self.path.clone()), place));
-        }
-        if self.frames.len() + self.path.len() > DEPTH_MAX {
-            return Err(place.error(format!("nested deeper than {DEPTH_MAX} levels")));
         }
         if let Some(top) = self.frames.last_mut() {
             top.in_value = true;
@@ -310,7 +311,11 @@ impl Scanner<'_> {
         if segments.len() > DEPTH_MAX {
             return Err(place.error(format!("nested deeper than {DEPTH_MAX} levels")));
         }
-        self.scan.found.push(Found::Substitution(KeyPath::from_segments(segments), place));
+        self.scan.found.push(Found::Substitution {
+            within: KeyPath::from_segments(self.path.clone()),
+            target: KeyPath::from_segments(segments),
+            place,
+        });
         self.cursor.advance(1);
         Ok(())
     }

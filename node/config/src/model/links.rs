@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use spanmq_link_protocol::config::{LinkConfig, redact};
 
 use crate::origin::{KeyPath, Node, Origin};
-use crate::redact::redacted;
 use crate::setting::{Effective, Reader, Setting};
 
 const TLS_FILES: [&str; 3] = ["cacertfile", "certfile", "keyfile"];
@@ -20,6 +20,7 @@ pub struct LinkSeeds {
 #[derive(Clone, PartialEq)]
 pub struct LinkSeed {
     value: Value,
+    config: Option<LinkConfig>,
     at: KeyPath,
     node: Node,
 }
@@ -27,6 +28,11 @@ pub struct LinkSeed {
 impl LinkSeeds {
     pub fn iter(&self) -> impl Iterator<Item = &LinkSeed> {
         self.seeds.iter()
+    }
+
+    /// The checked links. A loaded configuration has one for every seed.
+    pub fn configs(&self) -> impl Iterator<Item = &LinkConfig> {
+        self.seeds.iter().filter_map(|seed| seed.config.as_ref())
     }
 
     pub fn is_empty(&self) -> bool {
@@ -66,8 +72,12 @@ impl LinkSeed {
         }
     }
 
-    pub(crate) fn name(&self) -> Option<&str> {
-        self.value.get("name").and_then(Value::as_str)
+    pub(crate) fn at(&self) -> &KeyPath {
+        &self.at
+    }
+
+    pub(crate) fn set_config(&mut self, config: LinkConfig) {
+        self.config = Some(config);
     }
 
     /// Lets relative certificate paths count from `base`.
@@ -84,20 +94,15 @@ impl LinkSeed {
 
     /// The certificate files that must exist: only of a link that is on, with TLS on (C-10).
     pub(crate) fn tls_files(&self) -> Vec<(&'static str, PathBuf)> {
-        let ssl = self.value.get("ssl");
-        let on = |value: Option<&Value>, default: bool| {
-            value.map_or(default, |value| *value == Value::Bool(true) || *value == "true")
-        };
-        if !on(self.value.get("enable"), true) || !on(ssl.and_then(|ssl| ssl.get("enable")), false)
-        {
+        let Some(link) = self.config.as_ref().filter(|link| link.enable && link.ssl.enable) else {
             return vec![];
-        }
+        };
+        let tls = &link.ssl;
+        let keyfile = tls.keyfile.as_ref().map(|key| key.reveal());
         TLS_FILES
             .into_iter()
-            .filter_map(|field| {
-                let path = ssl?.get(field)?.as_str().filter(|path| is_path(path))?;
-                Some((field, PathBuf::from(path)))
-            })
+            .zip([tls.cacertfile.as_deref(), tls.certfile.as_deref(), keyfile])
+            .filter_map(|(field, text)| Some((field, text.filter(|text| is_path(text))?.into())))
             .collect()
     }
 }
@@ -116,7 +121,7 @@ impl std::fmt::Debug for LinkSeeds {
 
 impl std::fmt::Debug for LinkSeed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", redacted(&self.value))
+        write!(f, "{}", redact(&self.value))
     }
 }
 
@@ -128,6 +133,7 @@ impl Setting for LinkSeeds {
             .enumerate()
             .map(|(index, node)| LinkSeed {
                 value: node.to_json(),
+                config: None,
                 at: at.child((index + 1).to_string()),
                 node: node.clone(),
             })
@@ -139,7 +145,7 @@ impl Setting for LinkSeeds {
     }
 
     fn show(&self) -> Value {
-        Value::Array(self.seeds.iter().map(|seed| redacted(&seed.value)).collect())
+        Value::Array(self.seeds.iter().map(|seed| redact(&seed.value)).collect())
     }
 
     fn schema() -> Value {
