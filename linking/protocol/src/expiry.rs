@@ -4,6 +4,10 @@
 //! routes of a restarted actor are swept, and when a remote's routes are only held. The state
 //! machine performs it.
 
+mod machine;
+
+pub use machine::Expiry;
+
 use crate::upstream::ActorKey;
 use std::time::Duration;
 
@@ -13,6 +17,8 @@ pub const ACTOR_TTL: Duration = Duration::from_secs(30);
 pub const ROUTE_HOLD: Duration = Duration::from_secs(24 * 3600);
 /// A bootstrap is over when no batch came for this long.
 pub const BOOTSTRAP_QUIET: Duration = Duration::from_secs(10);
+/// A batch that was received and is not applied after this long never will be.
+pub(crate) const SWEEP_WAIT_MAX: Duration = Duration::from_secs(30);
 /// A heartbeat this long after the last batch ends a bootstrap early.
 pub const BATCH_PAUSE: Duration = Duration::from_secs(2);
 
@@ -35,6 +41,8 @@ pub enum Event {
     /// routes of an older incarnation.
     Lead {
         actors: Vec<StoredActor>,
+        /// Remotes whose routes are held as stale.
+        held: Vec<String>,
     },
     /// Another node leads; nothing expires here.
     Follow,

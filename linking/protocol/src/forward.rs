@@ -7,6 +7,12 @@
 //! *Invariants*: items leave in sequence order; a re-send starts at the oldest unacknowledged item;
 //! an item is settled exactly once; the window is never larger than the remote allows.
 
+mod dispatch;
+mod machine;
+
+pub use dispatch::{Lanes, lane_hash};
+pub use machine::Forwarder;
+
 use crate::message::Qos;
 use crate::reason::Reason;
 use bytes::Bytes;

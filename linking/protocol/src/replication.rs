@@ -7,6 +7,13 @@
 //! *Invariants*: at most one route batch is unacknowledged; a delete is forgotten only when it was
 //! acknowledged or a new incarnation replaced it; outside of an accepted handshake no route leaves.
 
+mod bootstrap;
+mod machine;
+mod syncer;
+
+pub use machine::Replication;
+pub use syncer::Syncer;
+
 use crate::message::{RouteKey, RouteOp};
 use crate::reason::Reason;
 use bytes::Bytes;

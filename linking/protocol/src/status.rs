@@ -3,8 +3,6 @@
 
 mod metrics;
 mod rollup;
-#[cfg(test)]
-mod tests;
 
 pub use metrics::{
     ForwardingMetrics, InboundMetrics, LinkMetrics, MetricsReport, NodeMetrics, ReplicationMetrics,

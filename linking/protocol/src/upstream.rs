@@ -4,6 +4,10 @@
 //! and identity. Leaves the replicated actors and routes to the state machine: commands ask
 //! for a change, its outcome comes back as an event, and only then is the packet acknowledged.
 
+mod machine;
+
+pub use machine::UpstreamConnection;
+
 use crate::binding::{InboundRule, Principal};
 use crate::message::RouteOp;
 use bytes::Bytes;

@@ -17,6 +17,7 @@ mod headers;
 mod record;
 
 pub use batch::{BATCH_ENTRIES_MAX, BatchLimits, Batches};
+pub(crate) use batch::{encode as encode_batch, entry_bytes};
 pub use control::{ActorInit, ActorInitAck, ControlOp, Heartbeat, InitResult, RouteBatch};
 pub use headers::{MessageProperties, Publisher};
 pub use record::{MessageRecord, Qos, Sender};

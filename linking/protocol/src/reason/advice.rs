@@ -62,7 +62,7 @@ impl Reason {
 
 /// The rule for the remote's `acl.conf`. The prefix is escaped for the regular expression
 /// and for the quoted text around it.
-pub fn acl_rule(clientid: &str) -> String {
+pub(super) fn acl_rule(clientid: &str) -> String {
     let mut pattern = String::with_capacity(clientid.len());
     for character in clientid.chars() {
         match character {
@@ -81,7 +81,7 @@ pub fn acl_rule(clientid: &str) -> String {
 
 /// The link that the remote needs, as a body for `POST /cluster/links` there. `server` is ours to
 /// fill in: we do not know by which address the remote reaches us.
-pub fn counterpart_link(context: &AdviceContext<'_>) -> String {
+pub(super) fn counterpart_link(context: &AdviceContext<'_>) -> String {
     json!({
         "name": context.local_cluster,
         "enable": true,
