@@ -8,6 +8,8 @@ use crate::identity::{ClusterId, Identity, InstanceId, Known, NodeId};
 pub const PROTOCOL_VERSION: u16 = 1;
 /// The oldest protocol that this build still speaks (rolling upgrades).
 pub const PROTOCOL_OLDEST: u16 = 1;
+/// Longest node or cluster name that a peer may show.
+const NAME_BYTES_MAX: usize = 255;
 
 /// What a connection is for. Each purpose has its own socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -64,6 +66,10 @@ pub enum Refusal {
         "node {node:?} speaks cluster protocol {oldest} to {newest} and this node {our_oldest} to {our_newest}; upgrade the older one"
     )]
     ProtocolVersion { node: String, oldest: u16, newest: u16, our_oldest: u16, our_newest: u16 },
+    #[error(
+        "a node or cluster name of the other side is empty, longer than 255 bytes or holds control characters; give it a plain name"
+    )]
+    BadName,
     #[error(
         "one side runs with --dev (plain text) and the other does not; start both with --dev on loopback or both without"
     )]
@@ -136,6 +142,10 @@ pub fn check(side: Side, ours: &Hello, theirs: &Hello, known: Known) -> Result<u
             our_newest: ours.protocol_version,
         });
     }
+    // Names end up in logs and texts: nobody may forge lines there.
+    if !is_plain(&theirs.node_name) || !is_plain(&theirs.cluster_name) {
+        return Err(Refusal::BadName);
+    }
     if ours.dev != theirs.dev {
         return Err(Refusal::DevMismatch);
     }
@@ -152,6 +162,10 @@ pub fn check(side: Side, ours: &Hello, theirs: &Hello, known: Known) -> Result<u
     check_cluster(side, ours, theirs)?;
     check_node(side, ours, theirs, known)?;
     Ok(protocol)
+}
+
+fn is_plain(name: &str) -> bool {
+    !name.is_empty() && name.len() <= NAME_BYTES_MAX && !name.chars().any(char::is_control)
 }
 
 /// A blank node may only ask to join. It answers nobody: one that answered Raft would lend a
@@ -288,6 +302,15 @@ mod tests {
         let a = hello(1, Some(7), Purpose::Raft);
         let b = Hello { dev: true, ..hello(2, Some(7), Purpose::Raft) };
         assert_eq!(both(&a, &b), (Err(Refusal::DevMismatch), Err(Refusal::DevMismatch)));
+    }
+
+    #[test]
+    fn names_that_could_forge_log_lines_are_refused() {
+        let ours = hello(1, Some(7), Purpose::Raft);
+        for name in ["", "n2\nERROR", "\u{1b}[31m", &"n".repeat(256)] {
+            let theirs = Hello { node_name: name.to_owned(), ..hello(2, Some(7), Purpose::Raft) };
+            assert_eq!(both(&ours, &theirs).0, Err(Refusal::BadName));
+        }
     }
 
     #[test]

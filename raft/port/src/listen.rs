@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, VecDeque},
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -21,7 +21,7 @@ use crate::{
     credentials::Credentials,
     dial::{is_loopback, peer_id},
     enrol::{self, NotEnrolled},
-    error::{FrameError, ListenError},
+    error::ListenError,
     frame::HANDSHAKE_FRAME_BYTES_MAX,
     handler::Acceptor,
     handshake::{self, HandshakeError},
@@ -35,6 +35,9 @@ use crate::{
 const TLS_FIRST_BYTE: u8 = 0x16;
 /// Pause after a failed accept: out of descriptors does not get better by trying at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+const WARN_EVERY: Duration = Duration::from_secs(1);
+/// Runs remembered; past that all are forgotten, which only lets void runs knock again.
+const RUNS_MAX: usize = 4_096;
 const SPEAKS_TLS: &str = "this cluster port speaks TLS and the other side plain text; start both with --dev on loopback or both without";
 
 /// The listening cluster port. Dropping it closes the listener and all its connections.
@@ -69,6 +72,7 @@ impl Port {
             pending: Mutex::default(),
             latest: Mutex::default(),
             established: Arc::new(Semaphore::new(established)),
+            last_warning: Mutex::default(),
         });
         let accepting = AbortOnDrop(tokio::spawn(accept_all(listener, shared)));
         Ok(Self { address, accepting })
@@ -95,6 +99,7 @@ struct Shared {
     pending: Mutex<VecDeque<(u64, AbortHandle)>>,
     latest: Mutex<Latest>,
     established: Arc<Semaphore>,
+    last_warning: Mutex<Option<Instant>>,
 }
 
 /// The newest run of each node, and the newest connection of each stream.
@@ -286,6 +291,9 @@ impl Shared {
         let (tx, rx) = oneshot::channel();
         let mut latest = lock(&self.latest);
         if peer.node_id != NodeId::UNASSIGNED && peer.purpose != Purpose::Join {
+            if latest.runs.len() >= RUNS_MAX {
+                latest.runs.clear();
+            }
             let run = latest.runs.entry((peer.node_id, peer.instance)).or_default();
             *run = peer.incarnation.max(*run);
         }
@@ -336,15 +344,26 @@ impl Shared {
             NotLetIn::Handshake(HandshakeError::Refused(_) | HandshakeError::RefusedByPeer(_)) => {
                 count(&self.counters.refused)
             }
-            NotLetIn::Handshake(HandshakeError::Closed(CloseReason::Frame(frame))) => {
+            NotLetIn::Handshake(HandshakeError::Closed(CloseReason::Frame(_))) => {
                 count(&self.counters.bad_frames);
-                if let FrameError::TooLong { .. } = frame {
-                    tracing::debug!(%address, %frame, "an overlong first frame");
-                }
             }
             NotLetIn::Handshake(_) | NotLetIn::Io(_) => {}
         }
-        tracing::warn!(%address, %error, "cluster connection refused");
+        if self.may_warn() {
+            tracing::warn!(%address, %error, "cluster connection refused");
+        } else {
+            tracing::debug!(%address, %error, "cluster connection refused");
+        }
+    }
+
+    /// One warning a second: strangers must not fill the log, the counters tell the rest.
+    fn may_warn(&self) -> bool {
+        let mut last = lock(&self.last_warning);
+        let may = last.is_none_or(|last| last.elapsed() >= WARN_EVERY);
+        if may {
+            *last = Some(Instant::now());
+        }
+        may
     }
 }
 

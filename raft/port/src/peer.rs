@@ -316,6 +316,9 @@ impl Driver {
                         backoff.reset();
                     }
                     last.clear();
+                    if target.borrow().is_none() {
+                        return self.down("the peer was removed");
+                    }
                     let (node, purpose) = (current.node.map(|node| node.0), self.purpose);
                     tracing::info!(node, ?purpose, %reason, "peer connection ended");
                     self.down(&reason.to_string());

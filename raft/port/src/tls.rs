@@ -228,7 +228,7 @@ impl ClientCertVerifier for MemberVerifier {
 }
 
 fn only_tls13() -> rustls::Error {
-    rustls::Error::PeerIncompatible(rustls::PeerIncompatible::Tls13RequiredForQuic)
+    rustls::Error::General("the cluster port speaks TLS 1.3 only".to_owned())
 }
 
 /// Accepts who shows a chain to the one CA certificate that the join token pins.

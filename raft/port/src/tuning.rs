@@ -2,11 +2,8 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 /// Limits and times of the cluster port. All have defaults that suit a local network.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PortTuning {
     /// Longest wait for a TCP connection. Default: 3 s.
     pub connect_timeout: Duration,
