@@ -1,1 +1,194 @@
 //! Link actors, the MQTT client to the remote cluster, buffers on disk.
+//!
+//! The decisions are in `linking/protocol`; here they are performed: one replication actor and
+//! `pool_size` forwarding actors per link ([`supervisor`]), one task per inbound connection
+//! ([`upstream`]), one thread that appends to buffers ([`store`]), and on the leader the watch over
+//! learnt actors ([`keeper`]).
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
+
+mod board;
+mod buffer;
+mod client;
+mod forwarder;
+mod incarnation;
+mod keeper;
+pub mod ports;
+mod registry;
+mod replicator;
+mod store;
+mod supervisor;
+mod upstream;
+
+pub use board::{Board, BoardView, Event, InboundCounters, Standing};
+pub use registry::LinkEntry;
+pub use store::{Kept, Kepts, Outbound};
+pub use upstream::{Answer, ControlPublish, InboundClient, Verdict};
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, Addr};
+use spanmq_link_protocol::expiry::ExpirySettings;
+use spanmq_link_protocol::upstream::ActorKey;
+
+use incarnation::Incarnations;
+use keeper::Keeper;
+use ports::Ports;
+use registry::Registry;
+use store::Store;
+use supervisor::{Common, Configure, LinkSupervisor, StopAll};
+use upstream::Upstream;
+
+/// What linking is started with.
+#[derive(Debug, Clone)]
+pub struct LinkingConfig {
+    /// `cluster.name`.
+    pub cluster: Arc<str>,
+    /// `NAME@HOST`.
+    pub node: Arc<str>,
+    /// The node's data folder; linking uses `links/` in it.
+    pub data_dir: PathBuf,
+    /// `links.resync_interval`; none = off.
+    pub resync_interval: Option<Duration>,
+    /// Actor TTL and `links.route_hold`.
+    pub expiry: ExpirySettings,
+}
+
+/// Linking on this node.
+pub struct Linking {
+    registry: Arc<Registry>,
+    upstream: Upstream,
+    store: Store,
+    keeper: Arc<Keeper>,
+    supervisor: Addr<LinkSupervisor>,
+    runtime: tokio::runtime::Handle,
+}
+
+/// Buffer gauges and counters of a link.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BufferView {
+    /// Messages that wait or are under way.
+    pub messages: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Of these on disk.
+    pub disk_bytes: u64,
+    /// Unix milliseconds of the oldest.
+    pub oldest_at_ms: Option<u64>,
+    /// Dropped for their age.
+    pub dropped_expired: u64,
+    /// Dropped for lack of room.
+    pub dropped_queue_full: u64,
+    /// Dropped for other reasons.
+    pub dropped_other: u64,
+    /// Refused to the publisher.
+    pub rejected: u64,
+}
+
+impl Linking {
+    /// Starts the threads of linking. `runtime` runs the tasks of inbound connections and the
+    /// leader's watch.
+    ///
+    /// # Errors
+    /// When a thread or a folder cannot be made.
+    pub fn start(
+        config: &LinkingConfig,
+        ports: Ports,
+        runtime: tokio::runtime::Handle,
+    ) -> std::io::Result<Self> {
+        let links = config.data_dir.join("links");
+        std::fs::create_dir_all(&links)?;
+        let registry = Arc::new(Registry::default());
+        let common = Common {
+            local_cluster: config.cluster.clone(),
+            node: config.node.clone(),
+            data_dir: config.data_dir.clone(),
+            resync_interval: config.resync_interval,
+            registry: registry.clone(),
+            interest: ports.interest.clone(),
+            incarnations: Arc::new(Incarnations::open(links.join("incarnations"))),
+        };
+        let keeper = Keeper::new(config.expiry, ports.clone());
+        runtime.spawn(keeper.clone().run());
+        Ok(Self {
+            upstream: Upstream::new(
+                config.cluster.clone(),
+                registry.clone(),
+                ports,
+                runtime.clone(),
+            ),
+            store: Store::start(registry.clone())?,
+            supervisor: start_actors(common)?,
+            registry,
+            keeper,
+            runtime,
+        })
+    }
+
+    /// The replicated list of links, whole, whenever it has changed.
+    pub fn configure(&self, links: Vec<LinkEntry>) {
+        self.supervisor.do_send(Configure(links));
+    }
+
+    /// Appends messages to the buffers of their links; never waits for a remote or a disk.
+    pub fn append(&self, batch: Vec<Outbound>, done: Kepts) {
+        self.store.append(batch, done);
+    }
+
+    /// Intercepted control publishes of one connection, in order.
+    pub fn receive(&self, client: &InboundClient, batch: Vec<ControlPublish>, answer: Answer) {
+        self.upstream.receive(client, batch, answer);
+    }
+
+    /// An inbound connection ended.
+    pub fn closed(&self, connection: u64) {
+        self.upstream.closed(connection);
+    }
+
+    /// Heartbeats gathered by the nodes, on the leader.
+    pub fn heard(&self, beats: Vec<(ActorKey, u64)>) {
+        let commands = self.keeper.heard(beats);
+        let keeper = self.keeper.clone();
+        self.runtime.spawn(async move { keeper.propose(commands).await });
+    }
+
+    /// What a link does on this node.
+    #[must_use]
+    pub fn board(&self, link: &str) -> Option<(LinkEntry, Arc<Board>, BufferView)> {
+        let state = self.registry.get(link)?;
+        let buffer = state.buffer.read().as_ref().map(|b| b.lock().stats()).unwrap_or_default();
+        let view = BufferView {
+            messages: buffer.messages,
+            bytes: buffer.bytes,
+            disk_bytes: buffer.disk_bytes,
+            oldest_at_ms: buffer.oldest_at_ms,
+            dropped_expired: buffer.dropped_expired,
+            dropped_queue_full: buffer.dropped_queue_full,
+            dropped_other: buffer.dropped_other,
+            rejected: buffer.rejected,
+        };
+        let entry = state.entry.read().clone();
+        Some((entry, state.board.clone(), view))
+    }
+
+    /// Closes all connections to remotes.
+    pub async fn stop(&self) {
+        let _ = self.supervisor.send(StopAll).await;
+    }
+}
+
+/// The thread of the link actors: an ntex system, because their MQTT clients need its driver.
+fn start_actors(common: Common) -> std::io::Result<Addr<LinkSupervisor>> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::Builder::new().name("links-0".into()).spawn(move || {
+        let system = ntex_rt::System::build().name("links").disable_signals();
+        system.build(ntex_net::DefaultRuntime).block_on(async move {
+            let _ = sender.send(LinkSupervisor::new(common).start());
+            std::future::pending::<()>().await;
+        });
+    })?;
+    receiver
+        .recv()
+        .map_err(|_| std::io::Error::other("the thread of the link actors died at its start"))
+}

@@ -15,6 +15,8 @@ mod batch;
 mod control;
 mod headers;
 mod record;
+#[cfg(test)]
+mod tests;
 
 pub use batch::{BATCH_ENTRIES_MAX, BatchLimits, Batches};
 pub(crate) use batch::{encode as encode_batch, entry_bytes};

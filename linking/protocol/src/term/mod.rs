@@ -18,6 +18,8 @@ mod atom;
 mod compress;
 mod decode;
 mod encode;
+#[cfg(test)]
+mod tests;
 
 pub use atom::{Atom, AtomText};
 pub use compress::unwrap_payload;

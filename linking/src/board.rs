@@ -1,0 +1,244 @@
+//! What one link does on this node, as its actors write it and REST reads it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use hdrhistogram::Histogram;
+use parking_lot::Mutex;
+use spanmq_link_protocol::forward::{ConnectionState, ForwardCounters};
+use spanmq_link_protocol::reason::Reason;
+use spanmq_link_protocol::replication::{Phase, ReplicationCounters};
+
+/// State changes kept per link (issue: last 200 events).
+const EVENTS_KEPT: usize = 200;
+
+/// One state change, for people.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// When.
+    pub at: SystemTime,
+    /// `replication` or `forwarding`.
+    pub part: &'static str,
+    /// Actor name or number of the connection.
+    pub who: String,
+    /// New state.
+    pub state: &'static str,
+    /// Why.
+    pub reason: Option<Reason>,
+}
+
+/// A state with its cause and its beginning.
+#[derive(Debug, Clone)]
+pub struct Standing<S> {
+    /// The state.
+    pub state: S,
+    /// Its cause, where there is one.
+    pub reason: Option<Reason>,
+    /// When it began.
+    pub since: SystemTime,
+}
+
+/// Counters of inbound messages.
+#[derive(Debug, Default)]
+pub struct InboundCounters {
+    /// Messages that arrived.
+    pub received: AtomicU64,
+    /// Delivered to somebody.
+    pub delivered: AtomicU64,
+    /// Not wanted by the link's topics, or the link is disabled.
+    pub filtered: AtomicU64,
+    /// Not allowed, or not a message.
+    pub rejected: AtomicU64,
+    /// Seen before (W-44).
+    pub duplicates: AtomicU64,
+    /// Bytes of their payloads on the wire.
+    pub bytes: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Inner {
+    replication: BTreeMap<String, (Standing<Phase>, ReplicationCounters)>,
+    connections: BTreeMap<u32, (Standing<ConnectionState>, ForwardCounters, usize)>,
+    events: VecDeque<Event>,
+    latency: Histogram<u64>,
+    rates: Rates,
+}
+
+/// Messages handed to the link, sampled every 10 s (2.9).
+#[derive(Debug)]
+struct Rates {
+    sampled_at: Instant,
+    matched_then: u64,
+    last: f64,
+    max: f64,
+    /// One per 10 s for five minutes.
+    recent: VecDeque<f64>,
+}
+
+/// A copy for one answer.
+#[derive(Debug, Clone)]
+pub struct BoardView {
+    /// By actor.
+    pub replication: BTreeMap<String, (Standing<Phase>, ReplicationCounters)>,
+    /// By connection of the pool, from 1: state, counters, in flight.
+    pub connections: BTreeMap<u32, (Standing<ConnectionState>, ForwardCounters, usize)>,
+    /// Messages handed to the link since start or reset.
+    pub matched: u64,
+    /// Per second: last 10 s, last five minutes, highest.
+    pub rates: [f64; 3],
+    /// Microseconds from append to acknowledgement: p50, p95, p99, count.
+    pub latency_us: [u64; 4],
+}
+
+/// The board of one link.
+#[derive(Debug)]
+pub struct Board {
+    inner: Mutex<Inner>,
+    /// Messages handed to the link.
+    pub matched: AtomicU64,
+    /// Inbound counters.
+    pub inbound: InboundCounters,
+}
+
+impl Board {
+    pub(crate) fn new() -> Arc<Self> {
+        let latency = Histogram::new_with_bounds(1, 3_600_000_000, 2);
+        Arc::new(Self {
+            inner: Mutex::new(Inner {
+                replication: BTreeMap::new(),
+                connections: BTreeMap::new(),
+                events: VecDeque::new(),
+                latency: latency.expect("constant bounds are valid"),
+                rates: Rates {
+                    sampled_at: Instant::now(),
+                    matched_then: 0,
+                    last: 0.0,
+                    max: 0.0,
+                    recent: VecDeque::new(),
+                },
+            }),
+            matched: AtomicU64::new(0),
+            inbound: InboundCounters::default(),
+        })
+    }
+
+    pub(crate) fn replication(
+        &self,
+        actor: &str,
+        phase: Phase,
+        reason: Option<Reason>,
+        counters: ReplicationCounters,
+    ) {
+        let mut inner = self.inner.lock();
+        let old = inner.replication.get(actor).map(|(standing, _)| standing.clone());
+        let standing = follow(old, phase, reason.clone());
+        if standing.1 {
+            inner.note("replication", actor.to_owned(), phase.as_str(), reason);
+        }
+        inner.replication.insert(actor.to_owned(), (standing.0, counters));
+    }
+
+    pub(crate) fn connection(
+        &self,
+        number: u32,
+        state: ConnectionState,
+        reason: Option<Reason>,
+        counters: ForwardCounters,
+        inflight: usize,
+    ) {
+        let mut inner = self.inner.lock();
+        let old = inner.connections.get(&number).map(|(standing, _, _)| standing.clone());
+        let standing = follow(old, state, reason.clone());
+        if standing.1 {
+            inner.note("forwarding", number.to_string(), state_word(state), reason);
+        }
+        inner.connections.insert(number, (standing.0, counters, inflight));
+    }
+
+    pub(crate) fn forget_connections_above(&self, count: u32) {
+        self.inner.lock().connections.retain(|number, _| *number <= count);
+    }
+
+    pub(crate) fn latency(&self, took: Duration) {
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.inner.lock().latency.saturating_record(micros.max(1));
+    }
+
+    /// Called every 10 s.
+    pub(crate) fn sample(&self) {
+        let matched = self.matched.load(Ordering::Relaxed);
+        let mut inner = self.inner.lock();
+        let rates = &mut inner.rates;
+        let seconds = rates.sampled_at.elapsed().as_secs_f64().max(0.001);
+        rates.last = matched.saturating_sub(rates.matched_then) as f64 / seconds;
+        rates.max = rates.max.max(rates.last);
+        rates.recent.push_back(rates.last);
+        if rates.recent.len() > 30 {
+            rates.recent.pop_front();
+        }
+        (rates.sampled_at, rates.matched_then) = (Instant::now(), matched);
+    }
+
+    /// The last state changes, oldest first.
+    #[must_use]
+    pub fn events(&self) -> Vec<Event> {
+        self.inner.lock().events.iter().cloned().collect()
+    }
+
+    /// A copy of all of it.
+    #[must_use]
+    pub fn view(&self) -> BoardView {
+        let inner = self.inner.lock();
+        let rates = &inner.rates;
+        let mean = rates.recent.iter().sum::<f64>() / rates.recent.len().max(1) as f64;
+        let at = |quantile| inner.latency.value_at_quantile(quantile);
+        BoardView {
+            replication: inner.replication.clone(),
+            connections: inner.connections.clone(),
+            matched: self.matched.load(Ordering::Relaxed),
+            rates: [rates.last, mean, rates.max],
+            latency_us: [at(0.5), at(0.95), at(0.99), inner.latency.len()],
+        }
+    }
+}
+
+impl Inner {
+    fn note(
+        &mut self,
+        part: &'static str,
+        who: String,
+        state: &'static str,
+        reason: Option<Reason>,
+    ) {
+        if self.events.len() == EVENTS_KEPT {
+            self.events.pop_front();
+        }
+        self.events.push_back(Event { at: SystemTime::now(), part, who, state, reason });
+    }
+}
+
+/// The new standing, and whether it is news. A state that stays keeps its beginning.
+fn follow<S: PartialEq + Copy>(
+    old: Option<Standing<S>>,
+    state: S,
+    reason: Option<Reason>,
+) -> (Standing<S>, bool) {
+    match old {
+        Some(old) if old.state == state => {
+            let news = old.reason.as_ref().map(|r| r.word) != reason.as_ref().map(|r| r.word);
+            (Standing { state, reason, since: old.since }, news)
+        }
+        _ => (Standing { state, reason, since: SystemTime::now() }, true),
+    }
+}
+
+pub(crate) fn state_word(state: ConnectionState) -> &'static str {
+    match state {
+        ConnectionState::Connecting => "connecting",
+        ConnectionState::Connected => "connected",
+        ConnectionState::Disconnected => "disconnected",
+        ConnectionState::Stopped => "stopped",
+    }
+}

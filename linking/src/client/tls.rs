@@ -1,0 +1,155 @@
+//! The TLS side of a link (LINK-SPEC 1.2): files are read at each connection, so that renewed
+//! certificates count from the next one on.
+
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName as DnsName, UnixTime};
+use spanmq_link_protocol::config::{ServerName, SslConfig, TlsVersion, Verify};
+use spanmq_link_protocol::reason::{Reason, ReasonWord};
+
+fn unreadable(what: &str, path: &str, error: &dyn std::fmt::Display) -> Reason {
+    Reason::with_detail(ReasonWord::LocalTlsFiles, &format!("{what} {path}: {error}"))
+}
+
+/// Builds the configuration of one connection.
+///
+/// # Errors
+/// [`ReasonWord::LocalTlsFiles`] with the file that cannot be read.
+pub(super) fn client_config(ssl: &SslConfig) -> Result<Arc<ClientConfig>, Reason> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let versions: Vec<&'static rustls::SupportedProtocolVersion> = ssl
+        .versions
+        .iter()
+        .map(|version| match version {
+            TlsVersion::V1_2 => &rustls::version::TLS12,
+            TlsVersion::V1_3 => &rustls::version::TLS13,
+        })
+        .collect();
+    let failed =
+        |error: rustls::Error| Reason::with_detail(ReasonWord::TlsFailed, &error.to_string());
+    let builder = ClientConfig::builder_with_provider(provider.clone())
+        .with_protocol_versions(&versions)
+        .map_err(failed)?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier(ssl, provider)?);
+    let config = match (&ssl.certfile, &ssl.keyfile) {
+        (Some(certificate), Some(key)) => {
+            let chain = certificates("certfile", certificate)?;
+            let key = PrivateKeyDer::from_pem_file(key.reveal())
+                .map_err(|error| unreadable("keyfile", key.reveal(), &error))?;
+            builder.with_client_auth_cert(chain, key).map_err(failed)?
+        }
+        _ => builder.with_no_client_auth(),
+    };
+    Ok(Arc::new(config))
+}
+
+/// The name to ask for and to verify.
+///
+/// # Errors
+/// When it is neither a DNS name nor an address.
+pub(super) fn server_name(ssl: &SslConfig, host: &str) -> Result<DnsName<'static>, Reason> {
+    let name = match &ssl.server_name_indication {
+        ServerName::Name(name) => name.clone(),
+        ServerName::FromServer | ServerName::Disable => host.to_owned(),
+    };
+    DnsName::try_from(name)
+        .map_err(|error| Reason::with_detail(ReasonWord::TlsNameMismatch, &error.to_string()))
+}
+
+fn certificates(what: &str, path: &str) -> Result<Vec<CertificateDer<'static>>, Reason> {
+    CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect)
+        .map_err(|error| unreadable(what, path, &error))
+}
+
+fn roots(ssl: &SslConfig) -> Result<RootCertStore, Reason> {
+    let mut store = RootCertStore::empty();
+    match &ssl.cacertfile {
+        Some(path) => {
+            let (added, _) = store.add_parsable_certificates(certificates("cacertfile", path)?);
+            if added == 0 {
+                return Err(unreadable("cacertfile", path, &"no certificate in it"));
+            }
+        }
+        None => {
+            store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+    }
+    Ok(store)
+}
+
+fn verifier(
+    ssl: &SslConfig,
+    provider: Arc<CryptoProvider>,
+) -> Result<Arc<dyn ServerCertVerifier>, Reason> {
+    if ssl.verify == Verify::None {
+        return Ok(Arc::new(Lenient { chain: None, provider }));
+    }
+    let chain =
+        WebPkiServerVerifier::builder_with_provider(Arc::new(roots(ssl)?), provider.clone())
+            .build()
+            .map_err(|error| Reason::with_detail(ReasonWord::TlsUntrusted, &error.to_string()))?;
+    Ok(match ssl.server_name_indication {
+        ServerName::Disable => Arc::new(Lenient { chain: Some(chain), provider }),
+        _ => chain,
+    })
+}
+
+/// `verify_none`, or `server_name_indication = disable`, which verifies the chain but no name.
+/// Signatures of the handshake are verified in any case.
+#[derive(Debug)]
+struct Lenient {
+    chain: Option<Arc<WebPkiServerVerifier>>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Lenient {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &DnsName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let Some(chain) = &self.chain else { return Ok(ServerCertVerified::assertion()) };
+        match chain.verify_server_cert(end_entity, intermediates, name, ocsp, now) {
+            Err(rustls::Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) => Ok(ServerCertVerified::assertion()),
+            result => result,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
