@@ -2,8 +2,7 @@ use super::*;
 use bytes::Bytes;
 use proptest::prelude::*;
 
-const LIMITS: DecodeLimits =
-    DecodeLimits { depth: 16, terms: 1000, inflated_bytes: 64 * 1024 };
+const LIMITS: DecodeLimits = DecodeLimits { depth: 16, terms: 1000, inflated_bytes: 64 * 1024 };
 
 fn fails(bytes: &[u8]) -> TermError {
     decode(bytes, LIMITS).unwrap_err()

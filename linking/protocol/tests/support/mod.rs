@@ -15,7 +15,10 @@ pub(crate) fn spec_vectors() -> Vec<(String, Vec<u8>)> {
 }
 
 pub(crate) fn hex(text: &str) -> Vec<u8> {
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+    (0..text.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
+        .collect()
 }
 
 pub(crate) fn bytes_of(value: &Value) -> Bytes {
