@@ -1,12 +1,30 @@
 //! Listeners, client connections, workers: the I/O shell of the broker.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
+mod broker;
+mod clients;
 mod codec;
 pub mod config;
+mod connect;
+mod connection;
 mod interest;
+mod listener;
+mod local_routes;
+mod mail;
 mod mailbox;
 pub mod metrics;
 pub mod ports;
 pub mod query;
+mod shared;
+mod store;
+mod sys;
+mod tls;
+mod transport;
+mod view;
+mod worker;
+mod ws;
 
+pub use broker::{BoundListener, Broker, BrokerHandle, StartError};
 pub use interest::{InterestChange, InterestEvent, InterestStream};
+pub use store::StoreError;
+pub use tls::TlsError;

@@ -3,7 +3,7 @@
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use spanmq_session::{Message, Session};
+use spanmq_session::{Message, SessionExport};
 use spanmq_topic::SharedFilter;
 use tokio::sync::oneshot;
 
@@ -42,6 +42,7 @@ pub(crate) struct Delivery {
 #[derive(Debug)]
 pub(crate) struct Accepted {
     pub(crate) stream: TcpStream,
+    pub(crate) peer: std::net::SocketAddr,
     pub(crate) listener: Arc<ListenerState>,
     pub(crate) permit: crate::listener::Permit,
 }
@@ -68,7 +69,7 @@ pub(crate) enum Mail {
     /// The store has written everything up to this batch; false: it could not.
     Stored { batch: u64, written: bool },
     /// A session moves to another worker: give it up (answered with the session, if it is here).
-    GiveUp { client_id: Arc<str>, keep: bool, reply: oneshot::Sender<Option<Box<Session>>> },
+    GiveUp { client_id: Arc<str>, keep: bool, reply: oneshot::Sender<Option<Box<SessionExport>>> },
     Task(Task),
 }
 

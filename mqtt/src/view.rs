@@ -27,13 +27,13 @@ impl Absorb<ViewOp> for View {
     fn absorb_first(&mut self, op: &mut ViewOp, _: &Self) {
         match op {
             ViewOp::Plain { filter, workers: 0 } => {
-                self.plain.remove(filter);
+                self.plain.remove(filter.as_str());
             }
             ViewOp::Plain { filter, workers } => {
-                self.plain.insert(filter, *workers);
+                self.plain.insert(filter.clone(), *workers);
             }
             ViewOp::Shared { filter, workers } if workers.is_empty() => {
-                self.shared.remove(filter);
+                self.shared.remove(&**filter);
             }
             ViewOp::Shared { filter, workers } => {
                 self.shared.insert(filter.clone(), workers.clone());

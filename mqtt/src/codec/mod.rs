@@ -15,7 +15,7 @@ mod reader;
 
 pub(crate) use bad::BadPacket;
 pub(crate) use decode::{Frame, cut, decode, peek_version};
-pub(crate) use encode::Encoder;
+pub(crate) use encode::{ConnAck, Encoder};
 pub(crate) use packet::*;
 pub(crate) use publish::{PublishIn, PublishOut, parse as parse_publish, push_varint};
 

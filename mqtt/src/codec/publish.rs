@@ -31,7 +31,7 @@ pub(crate) struct PublishIn<'a> {
 /// The properties of a PUBLISH. User properties stay encoded: most subscribers get them unread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct PublishProperties<'a> {
-    pub(crate) payload_is_utf8: bool,
+    pub(crate) payload_is_utf8: Option<bool>,
     pub(crate) expiry_secs: Option<u32>,
     pub(crate) topic_alias: Option<u16>,
     pub(crate) content_type: Option<&'a str>,
@@ -99,7 +99,7 @@ fn read_properties<'a>(
     let mut has_user = false;
     properties(reader, Place::PUBLISH, |id, value| {
         match (id, value) {
-            (0x01, Value::Byte(flag)) => found.payload_is_utf8 = flag == 1,
+            (0x01, Value::Byte(flag)) => found.payload_is_utf8 = Some(flag == 1),
             (0x02, Value::Four(secs)) => found.expiry_secs = Some(secs),
             (0x03, Value::Text(text)) => found.content_type = Some(text),
             (0x08, Value::Text(topic)) => found.response_topic = Some(topic),

@@ -1,0 +1,406 @@
+//! Starting and stopping the broker, and the handle that other parts of the node hold.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use ntex_net::DefaultRuntime;
+use ntex_rt::{Arbiter, System};
+use parking_lot::Mutex;
+use spanmq_session::Message;
+use tokio::sync::oneshot;
+
+use crate::config::{BrokerConfig, ListenerConfig, Transport};
+use crate::interest::InterestStream;
+use crate::listener::{self, Gate, ListenerState};
+use crate::local_routes::LocalRoutes;
+use crate::mail::Mail;
+use crate::mailbox::Mailbox;
+use crate::metrics::Metrics;
+use crate::ports::{Done, Forward, Outcomes, Ports};
+use crate::query::{ClientInfo, ClientQuery, SubscriptionInfo, SubscriptionQuery};
+use crate::shared::Shared;
+use crate::store::{self, StoreError};
+use crate::tls::{Acceptor, TlsError};
+use crate::view::{ViewReader, view};
+use crate::worker::{self, Worker};
+
+/// Worker sets are 64 bits wide.
+const WORKERS_MAX: usize = 64;
+
+/// Why the broker did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address that is taken or not ours.
+    #[error("listener {listener}: cannot listen on {address}; is another program using it?")]
+    Bind {
+        /// Its name.
+        listener: Arc<str>,
+        /// Where.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Certificates.
+    #[error("listener {listener}: TLS is not usable")]
+    Tls {
+        /// Its name.
+        listener: Arc<str>,
+        /// Why.
+        #[source]
+        source: TlsError,
+    },
+    /// The session store.
+    #[error("the session store cannot be opened")]
+    Store(#[from] StoreError),
+    /// Threads.
+    #[error("the broker's threads could not be started")]
+    Threads(#[source] std::io::Error),
+}
+
+/// A listener that is open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BoundListener {
+    /// Its name.
+    pub name: Arc<str>,
+    /// `tcp`, `tls`, `ws` or `wss`.
+    pub transport: &'static str,
+    /// Where it listens, with the port that was taken.
+    pub address: SocketAddr,
+}
+
+/// The MQTT side of a node.
+#[derive(Debug)]
+pub struct Broker;
+
+impl Broker {
+    /// Opens the listeners and starts the threads `mqtt-sys`, `mqtt:worker:i` and `store`.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running.
+    pub fn start(config: BrokerConfig, ports: Ports) -> Result<BrokerHandle, StartError> {
+        let listeners = config.listeners.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
+        let bound = listeners.iter().map(|listener| listener.bound.clone()).collect();
+        let workers = config.workers.clamp(1, WORKERS_MAX);
+        let mailboxes: Vec<Mailbox<Mail>> = (0..workers).map(|_| Mailbox::new()).collect();
+        let opened = store::open(&config.store, &mailboxes)?;
+        let shared =
+            Arc::new(Shared::new(config, ports, mailboxes, opened.as_ref().map(|s| s.handle())));
+        let (started, has_started) = std::sync::mpsc::channel();
+        let (stop, stopped) = oneshot::channel();
+        let thread = std::thread::Builder::new().name("mqtt-sys".into()).spawn({
+            let shared = shared.clone();
+            move || run_system(shared, listeners, opened, started, stopped)
+        });
+        let thread = thread.map_err(StartError::Threads)?;
+        has_started.recv().map_err(|_| {
+            StartError::Threads(std::io::Error::other("the MQTT thread ended while starting"))
+        })?;
+        let stop = Mutex::new(Some((stop, thread)));
+        Ok(BrokerHandle(Arc::new(Inner { shared, bound, stop })))
+    }
+}
+
+struct Listening {
+    state: ListenerConfig,
+    tls: Option<Acceptor>,
+    socket: std::net::TcpListener,
+    bound: BoundListener,
+}
+
+fn bind(config: &ListenerConfig) -> Result<Listening, StartError> {
+    let (listener, address) = (config.name.clone(), config.bind);
+    let tls = match &config.transport {
+        Transport::Tcp | Transport::Ws(_) => None,
+        Transport::Tls(tls) | Transport::Wss(tls, _) => {
+            let source = |source| StartError::Tls { listener: listener.clone(), source };
+            Some(Acceptor::load(tls).map_err(source)?)
+        }
+    };
+    let bind = |source| StartError::Bind { listener: listener.clone(), address, source };
+    let socket = std::net::TcpListener::bind(address).map_err(bind)?;
+    socket.set_nonblocking(true).map_err(bind)?;
+    let bound = BoundListener {
+        name: config.name.clone(),
+        transport: config.transport.label(),
+        address: socket.local_addr().map_err(bind)?,
+    };
+    Ok(Listening { state: config.clone(), tls, socket, bound })
+}
+
+/// The body of thread `mqtt-sys`.
+fn run_system(
+    shared: Arc<Shared>,
+    listeners: Vec<Listening>,
+    store: Option<store::Opened>,
+    started: std::sync::mpsc::Sender<()>,
+    stopped: oneshot::Receiver<()>,
+) {
+    // Pings between its threads would only wake idle workers.
+    let system = System::build().name("mqtt").ping_interval(0).build(DefaultRuntime);
+    system.block_on(async move {
+        let (view, readers) = view();
+        let routes = LocalRoutes::new(
+            shared.route_inbox.clone(),
+            &shared.ports,
+            shared.config.subscribe_visibility,
+            shared.interest.clone(),
+            shared.workers.clone(),
+            view,
+        );
+        tokio::task::spawn_local(routes.run());
+        let mut recovered = store.map(store::Opened::into_sessions).unwrap_or_default();
+        let mut arbiters = Vec::new();
+        for id in 0..shared.workers.len() {
+            let arbiter = Arbiter::with_name(format!("mqtt:worker:{id}"));
+            let (shared, reader) = (shared.clone(), ViewReader::new(&readers));
+            let sessions = recovered.take_for(id, shared.workers.len());
+            let id = id as u16;
+            arbiter.handle().spawn(async move {
+                let worker = Worker::new(id, shared, reader);
+                worker.borrow_mut().adopt_recovered(sessions);
+                tokio::task::spawn_local(worker::run(worker));
+            });
+            arbiters.push(arbiter);
+        }
+        let gate = Arc::new(Gate::default());
+        for Listening { state, tls, socket, bound } in listeners {
+            let state = Arc::new(ListenerState::new(state, tls));
+            match tokio::net::TcpListener::from_std(socket) {
+                Ok(socket) => {
+                    let accept = listener::accept(shared.clone(), gate.clone(), state, socket);
+                    tokio::task::spawn_local(accept);
+                    tracing::info!(listener = %bound.name, address = %bound.address, "listening");
+                }
+                Err(error) => tracing::error!(%error, listener = %bound.name, "not listening"),
+            }
+        }
+        if !shared.config.sys_interval.is_zero() {
+            tokio::task::spawn_local(crate::sys::publish(shared.clone()));
+        }
+        // The starter waits for this; if it has gone, so has its interest.
+        let _ = started.send(());
+        let _ = stopped.await;
+        for arbiter in &mut arbiters {
+            arbiter.stop();
+            // A worker that panicked was reported when it did.
+            let _ = arbiter.join();
+        }
+    });
+}
+
+/// What the rest of the node holds of the broker. Cheap to clone; works from any thread.
+#[derive(Clone)]
+pub struct BrokerHandle(Arc<Inner>);
+
+struct Inner {
+    shared: Arc<Shared>,
+    bound: Vec<BoundListener>,
+    stop: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
+}
+
+impl std::fmt::Debug for BrokerHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BrokerHandle").field("bound", &self.0.bound).finish_non_exhaustive()
+    }
+}
+
+impl BrokerHandle {
+    /// Where clients can connect.
+    #[must_use]
+    pub fn bound(&self) -> &[BoundListener] {
+        &self.0.bound
+    }
+
+    /// Publishes messages of this node: from links, REST, bridges, wills of dead nodes. They are
+    /// routed to sessions, peers and, if their origin is local, links. Order is kept per `from`.
+    pub fn publish(&self, messages: Vec<Arc<Message>>, done: Done<Outcomes>) {
+        let Some(first) = messages.first() else {
+            return done.answer(Outcomes::Each(Vec::new()));
+        };
+        let lane = worker::lane_of(first);
+        self.worker(lane).send(Mail::Publish { messages, done });
+    }
+
+    /// Delivers what another node forwarded to sessions of this node. Order is kept per lane, so
+    /// a batch should hold the messages of lanes that go to the same worker; it goes by the first.
+    pub fn receive_peer(&self, batch: Vec<Forward>, done: Done<Outcomes>) {
+        let Some(first) = batch.first() else {
+            return done.answer(Outcomes::Each(Vec::new()));
+        };
+        let lane = first.lane;
+        if batch.iter().all(|forward| forward.lane == lane) || self.0.shared.workers.len() == 1 {
+            self.worker(lane).send(Mail::FromPeer { batch, done });
+        } else {
+            self.receive_mixed(batch, done);
+        }
+    }
+
+    /// A batch of several lanes: one part per worker, one answer when all parts are held.
+    fn receive_mixed(&self, batch: Vec<Forward>, done: Done<Outcomes>) {
+        let workers = self.0.shared.workers.len();
+        let total = batch.len();
+        let mut parts: Vec<(Vec<usize>, Vec<Forward>)> =
+            (0..workers).map(|_| Default::default()).collect();
+        for (index, forward) in batch.into_iter().enumerate() {
+            let part = &mut parts[(forward.lane % workers as u64) as usize];
+            part.0.push(index);
+            part.1.push(forward);
+        }
+        parts.retain(|(indexes, _)| !indexes.is_empty());
+        let gather = Arc::new(Mutex::new(Gather {
+            outcomes: vec![crate::ports::Outcome::Refused(0x80); total],
+            open: parts.len(),
+            done: Some(done),
+        }));
+        for (indexes, part) in parts {
+            let gather = gather.clone();
+            let lane = part.first().map_or(0, |forward| forward.lane);
+            let done = Done::new(move |outcomes: Option<Outcomes>| {
+                gather.lock().add(&indexes, outcomes.as_ref());
+            });
+            self.worker(lane).send(Mail::FromPeer { batch: part, done });
+        }
+    }
+
+    fn worker(&self, lane: u64) -> &Mailbox<Mail> {
+        let workers = &self.0.shared.workers;
+        &workers[(lane % workers.len() as u64) as usize]
+    }
+
+    /// The filters of this node's clients, plain and shared: a snapshot, then changes.
+    #[must_use]
+    pub fn local_interest(&self) -> InterestStream {
+        self.0.shared.interest.follow()
+    }
+
+    /// Clients and waiting sessions of this node.
+    pub async fn clients(&self, query: ClientQuery) -> Vec<ClientInfo> {
+        let limit = query.limit;
+        let mut found = self.ask_all(move |worker| worker.clients(&query)).await;
+        if limit > 0 {
+            found.truncate(limit);
+        }
+        found
+    }
+
+    /// Subscriptions of this node's sessions.
+    pub async fn subscriptions(&self, query: SubscriptionQuery) -> Vec<SubscriptionInfo> {
+        let limit = query.limit;
+        let mut found = self.ask_all(move |worker| worker.subscriptions(&query)).await;
+        if limit > 0 {
+            found.truncate(limit);
+        }
+        found
+    }
+
+    /// Disconnects a client (0x98); with `purge` its session ends too. False: it is not here.
+    pub async fn kick(&self, client_id: Arc<str>, purge: bool) -> bool {
+        let Some(place) = self.0.shared.clients.place(&client_id) else { return false };
+        let mailbox = &self.0.shared.workers[usize::from(place.worker)];
+        ask(mailbox, move |worker| worker.kick(&client_id, purge)).await.unwrap_or(false)
+    }
+
+    /// Gives a session to another node that has claimed it: its connection is closed (0x8E), its
+    /// state leaves, encoded for [`crate::ports::Peers::take_over`]. `None`: it is not here.
+    pub async fn surrender(&self, client_id: Arc<str>) -> Option<Vec<u8>> {
+        let place = self.0.shared.clients.place(&client_id)?;
+        let mailbox = &self.0.shared.workers[usize::from(place.worker)];
+        let export = ask(mailbox, move |worker| {
+            worker.begin();
+            worker.give_up(&client_id, true)
+        });
+        let export = export.await.flatten()?;
+        spanmq_session::codec::encode_export(&export, std::time::Instant::now())
+            .inspect_err(|error| tracing::error!(%error, "a session could not be handed over"))
+            .ok()
+    }
+
+    /// The ACL has changed: subscriptions that are no longer allowed end (A7).
+    pub fn rights_changed(&self) {
+        for mailbox in &self.0.shared.workers {
+            mailbox.send(Mail::Task(Box::new(Worker::recheck_rights)));
+        }
+    }
+
+    /// All counters.
+    #[must_use]
+    pub fn metrics(&self) -> Arc<Metrics> {
+        self.0.shared.metrics.clone()
+    }
+
+    async fn ask_all<R: Send + 'static>(
+        &self,
+        question: impl Fn(&mut Worker) -> Vec<R> + Send + Clone + 'static,
+    ) -> Vec<R> {
+        let mut answers = Vec::new();
+        for mailbox in &self.0.shared.workers {
+            let question = question.clone();
+            answers.extend(ask(mailbox, move |worker| question(worker)).await.unwrap_or_default());
+        }
+        answers
+    }
+
+    /// Stops: no new connections, DISCONNECT 0x8B to every client, then the threads end. Sessions
+    /// stay in the store and the directory. Waits at most `deadline`.
+    pub async fn stop(&self, deadline: Duration) {
+        let Some((stop, thread)) = self.0.stop.lock().take() else { return };
+        self.0.shared.begin_stop();
+        for mailbox in &self.0.shared.workers {
+            mailbox.send(Mail::Task(Box::new(Worker::disconnect_all)));
+        }
+        let drained = async {
+            // Each worker answers after it has closed its connections.
+            self.ask_all(|_| vec![()]).await;
+            while self.0.shared.metrics.connections.get() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        if tokio::time::timeout(deadline, drained).await.is_err() {
+            tracing::warn!("some connections did not end in time");
+        }
+        let _ = stop.send(());
+        let joined = tokio::task::spawn_blocking(move || thread.join());
+        if tokio::time::timeout(deadline, joined).await.is_err() {
+            tracing::error!("the MQTT threads did not end in time");
+        }
+    }
+}
+
+/// Parts of one batch on their way back.
+struct Gather {
+    outcomes: Vec<crate::ports::Outcome>,
+    open: usize,
+    done: Option<Done<Outcomes>>,
+}
+
+impl Gather {
+    fn add(&mut self, indexes: &[usize], outcomes: Option<&Outcomes>) {
+        for (position, index) in indexes.iter().enumerate() {
+            if let (Some(place), Some(outcomes)) = (self.outcomes.get_mut(*index), outcomes) {
+                *place = outcomes.get(position);
+            }
+        }
+        self.open -= 1;
+        if self.open == 0
+            && let Some(done) = self.done.take()
+        {
+            done.answer(Outcomes::Each(std::mem::take(&mut self.outcomes)));
+        }
+    }
+}
+
+/// Runs a question on a worker; `None` if the worker has ended.
+async fn ask<R: Send + 'static>(
+    mailbox: &Mailbox<Mail>,
+    question: impl FnOnce(&mut Worker) -> R + Send + 'static,
+) -> Option<R> {
+    let (reply, answer) = oneshot::channel();
+    mailbox.send(Mail::Task(Box::new(move |worker| {
+        // Whoever asked may have gone.
+        let _ = reply.send(question(worker));
+    })));
+    answer.await.ok()
+}

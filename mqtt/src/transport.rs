@@ -1,0 +1,74 @@
+//! From an accepted socket to a byte stream: TCP, TLS, WebSocket.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ntex_io::{Filter, Io, IoConfig, Sealed};
+use ntex_service::cfg::SharedCfg;
+use ntex_tls::rustls::TlsServerFilter;
+use ntex_util::time::{Millis, Seconds};
+
+use crate::config::Transport;
+use crate::listener::{ListenerState, Permit};
+use crate::mail::Accepted;
+use crate::{tls, ws};
+
+/// Bytes read at once.
+const READ_BYTES: usize = 16 * 1024;
+/// Output above which a connection is not pumped any more and not read from (L9). Two turns of
+/// pumping fit between this mark and the limit of 1 MiB.
+const WRITE_HIGH_BYTES: usize = 256 * 1024;
+
+/// A byte stream that is ready for MQTT.
+pub(crate) struct Opened {
+    pub(crate) io: Io<Sealed>,
+    pub(crate) listener: Arc<ListenerState>,
+    pub(crate) permit: Permit,
+    pub(crate) peer: SocketAddr,
+    pub(crate) cert_cn: Option<Arc<str>>,
+}
+
+/// Settings of the library's buffers. Its own time-outs stay off: the connection's task has them.
+pub(crate) fn io_config() -> SharedCfg {
+    let io = IoConfig::new()
+        .set_read_buf(READ_BYTES, 1_024, 64)
+        .set_write_buf(WRITE_HIGH_BYTES, 1_024, 16)
+        .set_disconnect_timeout(Seconds(2));
+    SharedCfg::new("mqtt").add(io).into()
+}
+
+/// Runs the handshakes of the listener's transport.
+///
+/// # Errors
+/// TLS or HTTP errors; they end the connection and are logged by the caller.
+pub(crate) async fn open(accepted: Accepted) -> io::Result<Opened> {
+    let Accepted { stream, peer, listener, permit } = accepted;
+    let io = ntex_net::from_tcp_stream(stream, listener.io_config.clone())?;
+    let (io, cert_cn) = match &listener.config.transport {
+        Transport::Tcp => (io.seal(), None),
+        Transport::Ws(config) => (ws::accept(io, &config.path).await?.seal(), None),
+        Transport::Tls(_) => {
+            let io = tls_handshake(io, &listener).await?;
+            let cn = tls::common_name(&io);
+            (io.seal(), cn)
+        }
+        Transport::Wss(_, config) => {
+            let io = tls_handshake(io, &listener).await?;
+            let cn = tls::common_name(&io);
+            (ws::accept(io, &config.path).await?.seal(), cn)
+        }
+    };
+    Ok(Opened { io, listener, permit, peer, cert_cn })
+}
+
+async fn tls_handshake<F: Filter>(
+    io: Io<F>,
+    listener: &ListenerState,
+) -> io::Result<Io<ntex_io::Layer<TlsServerFilter, F>>> {
+    let Some(config) = &listener.tls else {
+        return Err(io::Error::other("the listener has no TLS configuration"));
+    };
+    let limit = u32::try_from(listener.config.connect_timeout.as_millis()).unwrap_or(u32::MAX);
+    TlsServerFilter::create(io, config.config(), Millis(limit)).await
+}

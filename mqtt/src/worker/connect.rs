@@ -1,0 +1,131 @@
+//! A client that was accepted gets its session.
+
+use std::sync::Arc;
+
+use spanmq_session::{ConnectTerms, Session, SessionExport, SessionMeta, Will};
+use spanmq_state::Epoch;
+use spanmq_state::command::Subscription as StoredSubscription;
+
+use super::Worker;
+use super::close::Close;
+use super::slot::{Conn, ConnStart, Slot};
+use super::subscribe::from_stored;
+use crate::clients::Place;
+use crate::codec::ConnAck;
+use crate::mail::SlotKey;
+use crate::ports::Client;
+
+/// Everything that is decided when a connection gets its session.
+pub(crate) struct Attach {
+    pub(crate) client: Arc<Client>,
+    pub(crate) terms: ConnectTerms,
+    pub(crate) will: Option<Will>,
+    pub(crate) epoch: Epoch,
+    /// The session that goes on, if this node has it.
+    pub(crate) session: Option<Box<SessionExport>>,
+    /// Its subscriptions by the directory, if nobody has the session itself any more.
+    pub(crate) subscriptions: Vec<StoredSubscription>,
+    pub(crate) conn: ConnStart,
+    pub(crate) connack: ConnAck,
+}
+
+impl Worker {
+    /// Puts session and connection together and sends CONNACK.
+    pub(crate) fn attach(&mut self, attach: Attach) -> SlotKey {
+        let Attach { client, terms, will, epoch, session, subscriptions, conn, connack } = attach;
+        let client_id = client.client_id.clone();
+        let mut session = self.session_for(&client, &terms, epoch, session, &subscriptions);
+        session.connect(&terms, &mut self.scratch.ops);
+        let conn = Conn::new(conn, self.now);
+        let slot = Slot {
+            session,
+            client,
+            conn: Some(conn),
+            will,
+            will_due: None,
+            ends_at: None,
+            dirty: false,
+            replays: Default::default(),
+        };
+        let key = self.adopt(slot);
+        self.shared.clients.put(client_id, Place { worker: self.id, key });
+        self.shared.metrics.clients.add(1);
+        self.shared.metrics.connects_accepted.inc();
+        self.journal(key);
+        self.write(key, |encoder, out| encoder.connack(&connack, out));
+        self.mark_dirty(key);
+        key
+    }
+
+    /// Puts a session into its place and its subscriptions into the table.
+    pub(super) fn adopt(&mut self, slot: Slot) -> SlotKey {
+        let online = slot.conn.is_some();
+        let filters: Vec<_> = slot
+            .session
+            .subscriptions()
+            .map(|(filter, options)| (filter.clone(), *options))
+            .collect();
+        let key = self.slots.insert(slot);
+        for (filter, options) in &filters {
+            let added = self.table.add(key.index, filter, *options, online, self.route_batch);
+            if let Some(op) = added.op {
+                self.turn.route(op);
+            }
+        }
+        let count = i64::try_from(filters.len()).unwrap_or(0);
+        self.shared.metrics.subscriptions.add(count);
+        self.shared.metrics.sessions.add(1);
+        key
+    }
+
+    fn session_for(
+        &mut self,
+        client: &Client,
+        terms: &ConnectTerms,
+        epoch: Epoch,
+        session: Option<Box<SessionExport>>,
+        subscriptions: &[StoredSubscription],
+    ) -> Session {
+        let limits = self.shared.limits.clone();
+        let resumed = session.and_then(|export| {
+            Session::import(*export, epoch, limits.clone())
+                .inspect_err(|error| tracing::error!(%error, "a session could not be resumed"))
+                .ok()
+        });
+        if let Some(session) = resumed {
+            return session;
+        }
+        let meta = SessionMeta {
+            epoch,
+            owner: Some(client.principal.clone()),
+            expiry: terms.expiry,
+            offline_since_ms: None,
+        };
+        let mut session = Session::new(client.client_id.clone(), meta, limits);
+        // Only what the directory knows is left; it is journaled with the connection.
+        let mut ignored = Vec::new();
+        for (filter, options) in subscriptions.iter().filter_map(from_stored) {
+            if let Err(error) = session.subscribe(filter, options, &mut ignored) {
+                tracing::warn!(%error, client_id = %client.client_id, "a subscription was lost");
+            }
+        }
+        session
+    }
+
+    /// Ends this worker's part in a session: the connection is closed (0x8E), subscriptions and
+    /// state leave. `keep`: the session goes on elsewhere, else it ends.
+    pub(crate) fn give_up(&mut self, client_id: &str, keep: bool) -> Option<Box<SessionExport>> {
+        let place = self.shared.clients.place(client_id)?;
+        if place.worker != self.id {
+            return None;
+        }
+        self.close(place.key, Close::taken_over(!keep));
+        let delayed_will = self.slots.get(place.key).is_some_and(|slot| slot.will_due.is_some());
+        if !keep && delayed_will {
+            // The session ends, so its will is due [MQTT-3.1.2-8].
+            self.publish_will(place.key);
+        }
+        let mut slot = self.forget(place.key)?;
+        keep.then(|| Box::new(slot.session.export()))
+    }
+}

@@ -1,0 +1,171 @@
+//! What a turn wants written to the session store, and what waits until it is.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+use spanmq_session::{JournalOp, Message, MessageId};
+use spanmq_state::Command;
+use spanmq_state::command::SessionCommand;
+
+use super::Worker;
+use super::flush::CommandWaiter;
+use super::slot::Slot;
+use crate::mail::SlotKey;
+use crate::ports::Outcome;
+use crate::shared::Shared;
+use crate::store::{Record, StoreBatch, StoreHandle};
+
+/// The store as one worker uses it. Without a store (durability `memory`) nothing waits.
+pub(super) struct StoreTurn {
+    handle: Option<StoreHandle>,
+    /// Number of the batch that this turn will send; batches are answered in order.
+    batch: u64,
+    records: Vec<Record>,
+    /// Bodies that are in `records` already: one per message, however many sessions want it.
+    bodies: HashSet<MessageId>,
+    tickets: Vec<u32>,
+    waiting: VecDeque<(u64, Vec<u32>)>,
+    gated: VecDeque<(u64, SlotKey)>,
+}
+
+impl StoreTurn {
+    pub(super) fn new(shared: &Shared) -> Self {
+        Self {
+            handle: shared.store.clone(),
+            batch: 1,
+            records: Vec::new(),
+            bodies: HashSet::new(),
+            tickets: Vec::new(),
+            waiting: VecDeque::new(),
+            gated: VecDeque::new(),
+        }
+    }
+}
+
+impl Worker {
+    /// Hands the collected ops of a session to the store. Packets that must not leave before
+    /// them wait (`JournalOp::goes_before_the_packet`).
+    pub(super) fn journal(&mut self, key: SlotKey) {
+        self.journal_enqueued(key, None, None);
+    }
+
+    /// The same for a delivery: the body goes in once, and the publisher's answer waits.
+    pub(super) fn journal_enqueued(
+        &mut self,
+        key: SlotKey,
+        body: Option<&Arc<Message>>,
+        ticket: Option<u32>,
+    ) {
+        if self.scratch.ops.is_empty() {
+            return;
+        }
+        if self.store.handle.is_none() {
+            self.scratch.ops.clear();
+            return;
+        }
+        let Some(slot) = self.slots.get_mut(key) else {
+            self.scratch.ops.clear();
+            return;
+        };
+        if let Some(body) = body
+            && self.store.bodies.insert(body.id)
+        {
+            self.store.records.push(Record::Body(body.clone()));
+        }
+        let client_id = slot.client.client_id.clone();
+        let gates = self.scratch.ops.iter().any(JournalOp::goes_before_the_packet);
+        for op in self.scratch.ops.drain(..) {
+            self.store.records.push(Record::Op { client_id: client_id.clone(), op });
+        }
+        if gates && let Some(conn) = slot.conn.as_mut() {
+            conn.hold_until(self.store.batch);
+            self.store.gated.push_back((self.store.batch, key));
+        }
+        if let Some(ticket) = ticket {
+            self.tickets.hold(ticket);
+            self.store.tickets.push(ticket);
+        }
+        self.flusher.arm();
+    }
+
+    /// Sends the turn's batch.
+    pub(super) fn send_store(&mut self) {
+        if self.store.records.is_empty() {
+            return;
+        }
+        let Some(handle) = &self.store.handle else { return };
+        let records = std::mem::take(&mut self.store.records);
+        self.store.bodies.clear();
+        let tickets = std::mem::take(&mut self.store.tickets);
+        let batch = self.store.batch;
+        self.store.batch += 1;
+        self.store.waiting.push_back((batch, tickets));
+        handle.write(StoreBatch { worker: self.id, batch, records });
+    }
+
+    /// The store has written everything up to `batch`, or could not.
+    pub(super) fn on_stored(&mut self, batch: u64, written: bool) {
+        let outcome = if written { Outcome::Held } else { Outcome::Refused(0x97) };
+        while self.store.waiting.front().is_some_and(|(of, _)| *of <= batch) {
+            let Some((_, tickets)) = self.store.waiting.pop_front() else { break };
+            for ticket in tickets {
+                self.release(ticket, outcome);
+            }
+        }
+        while self.store.gated.front().is_some_and(|(of, _)| *of <= batch) {
+            let Some((_, key)) = self.store.gated.pop_front() else { break };
+            if let Some(conn) = self.slots.get_mut(key).and_then(|slot| slot.conn.as_mut()) {
+                conn.stored(batch);
+            }
+        }
+    }
+
+    /// Asks the store for messages that were spilled, once memory has drained.
+    pub(super) fn refill(&mut self, key: SlotKey) {
+        let Some(handle) = self.store.handle.clone() else { return };
+        let Some(slot) = self.slots.get_mut(key) else { return };
+        if slot.session.spilled_messages() == 0 {
+            return;
+        }
+        let mut ids = Vec::new();
+        slot.session.refill(&mut ids);
+        if ids.is_empty() {
+            return;
+        }
+        let mailbox = self.shared.workers[usize::from(self.id)].clone();
+        handle.load(ids, move |messages| {
+            mailbox.send(crate::mail::Mail::Task(Box::new(move |worker| {
+                if let Some(slot) = worker.slots.get_mut(key) {
+                    slot.session.loaded(messages, &mut worker.scratch.ops);
+                    worker.journal(key);
+                    worker.mark_dirty(key);
+                }
+            })));
+        });
+    }
+
+    /// The session has ended or left: its journal goes.
+    pub(super) fn forget_journal(&mut self, slot: &Slot) {
+        if self.store.handle.is_some() {
+            let client_id = slot.client.client_id.clone();
+            self.store.records.push(Record::Forget { client_id });
+            self.flusher.arm();
+        }
+    }
+
+    /// A delayed will was published: nobody else shall (ARCHITECTURE §4, wills).
+    pub(super) fn will_done(&mut self, key: SlotKey) {
+        let Some(slot) = self.slots.get(key) else { return };
+        let client_id = slot.client.client_id.clone();
+        let epoch = slot.session.meta().epoch;
+        let command = SessionCommand::WillDone { client_id, epoch };
+        self.turn.command(Command::Session(command), CommandWaiter::Nobody);
+    }
+}
+
+impl Worker {
+    /// Takes the sessions of an earlier run, not connected.
+    pub(crate) fn adopt_recovered(&mut self, sessions: Vec<spanmq_session::Session>) {
+        let _ = sessions;
+    }
+}
