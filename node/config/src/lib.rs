@@ -7,6 +7,7 @@
 
 mod check;
 mod check_links;
+mod declare;
 mod env;
 mod error;
 mod flags;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::setting::{choice, settings};
+use crate::declare::{choice, settings};
 
 choice! {
     /// How a client proves itself.

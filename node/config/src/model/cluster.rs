@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::LinkSeeds;
+use crate::declare::{choice, settings};
 use crate::scalars::bind;
-use crate::setting::{Scalar, choice, settings};
+use crate::setting::Scalar;
 use crate::types::{BindAddr, ClusterName, HostPort};
 use spanmq_link_protocol::config::Secret;
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::declare::settings;
 use crate::scalars::bind;
-use crate::setting::settings;
 use crate::types::{BindAddr, ByteSize};
 use spanmq_link_protocol::config::Secret;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::setting::{choice, settings};
+use crate::declare::{choice, settings};
 use crate::types::{ByteSize, OrInfinity};
 
 choice! {

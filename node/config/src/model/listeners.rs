@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::declare::{choice, settings};
 use crate::scalars::bind;
-use crate::setting::{choice, settings};
 use crate::types::{BindAddr, ByteSize, OrInfinity};
 use spanmq_link_protocol::config::Secret;
 

@@ -18,7 +18,8 @@ pub use mqtt::*;
 
 use std::path::PathBuf;
 
-use crate::setting::{Scalar, choice, settings};
+use crate::declare::{choice, settings};
+use crate::setting::Scalar;
 use crate::types::{HostPort, NodeName};
 
 choice! {
