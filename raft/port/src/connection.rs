@@ -127,7 +127,7 @@ impl OutFrame {
         frame::wire_len(self.head_len + self.body.len())
     }
 
-    fn encode(&self, out: &mut BytesMut) {
+    pub(crate) fn encode(&self, out: &mut BytesMut) {
         frame::encode_parts(
             out,
             self.kind,
@@ -276,5 +276,72 @@ async fn recv_one(rest: &mut Option<QueueRx<OutFrame>>) -> Option<OutFrame> {
     match rest {
         Some(rest) => rest.recv().await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue;
+
+    fn frame(fill: u8, len: usize) -> (OutFrame, usize) {
+        let frame = OutFrame::new(FrameKind::Request, |_| {}, vec![fill; len].into());
+        let cost = frame.wire_len();
+        (frame, cost)
+    }
+
+    struct Ignore;
+
+    impl FrameSink for Ignore {
+        async fn accept(&mut self, _: Frame) -> Result<(), CloseReason> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn small_frames_overtake_large_ones_and_all_arrive() {
+        let tuning = PortTuning::default();
+        let (first_tx, first) = queue::bounded(10, 1_000_000);
+        let (rest_tx, rest) = queue::bounded(10, 1_000_000);
+        for (tx, fill, len) in
+            [(&rest_tx, 1, 100_000), (&rest_tx, 2, 100_000), (&first_tx, 3, 10), (&first_tx, 4, 10)]
+        {
+            let (frame, cost) = frame(fill, len);
+            tx.push(frame, cost).await.unwrap();
+        }
+        let (near, far) = tokio::io::duplex(1_024);
+        let mut far = FrameIo::new(Box::new(far), frame::FRAME_BYTES_MAX);
+        let (counters, mut sink) = (Arc::default(), Ignore);
+        let running = run(
+            FrameIo::new(Box::new(near), frame::FRAME_BYTES_MAX),
+            Outbox { first, rest: Some(rest) },
+            &tuning,
+            &counters,
+            &mut sink,
+        );
+        let reading = async {
+            let mut order = Vec::new();
+            while order.len() < 4 {
+                let frame = far.read().await.unwrap();
+                if frame.kind == FrameKind::Request {
+                    order.push(frame.body[0]);
+                }
+            }
+            order
+        };
+        let order = tokio::select! {
+            order = reading => order,
+            reason = running => panic!("{reason}"),
+        };
+        assert_eq!(order, [3, 4, 1, 2]);
+        drop((first_tx, rest_tx));
+    }
+
+    #[test]
+    fn pings_and_pongs_carry_eight_bytes_and_nothing_else() {
+        assert_eq!(stamp(&[0, 0, 0, 0, 0, 0, 1, 0], "ping"), Ok(256));
+        for body in [&[][..], &[1; 7], &[1; 9]] {
+            assert_eq!(stamp(body, "ping"), Err(FrameError::Body { kind: "ping" }));
+        }
     }
 }

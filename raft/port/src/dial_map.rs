@@ -1,6 +1,10 @@
 //! `--dial-map FILE`: where to really connect when a peer is dialled (CHAOS §2: one proxy per
 //! directed pair). Lines are `node-id = address`, `node-name = address` or
 //! `host:port = address`; `#` begins a comment.
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
 
 use std::{collections::HashMap, path::Path};
 

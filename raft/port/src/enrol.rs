@@ -226,3 +226,67 @@ fn message(session: &[u8; 32], node_name: &str, request: &[u8]) -> Vec<u8> {
     message.extend(request);
     message
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SESSION: [u8; 32] = [5; 32];
+
+    fn now() -> OffsetDateTime {
+        OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap()
+    }
+
+    fn later(seconds: i64) -> OffsetDateTime {
+        now() + time::Duration::seconds(seconds)
+    }
+
+    fn request(token: &JoinToken) -> EnrolRequest {
+        let (_, request_der) = certificate_request().unwrap();
+        let mac = proof(token, &SESSION, "n2", &request_der).as_ref().to_vec();
+        EnrolRequest {
+            expires_unix_s: token.expires_unix_s,
+            serial: token.serial,
+            node_name: "n2".to_owned(),
+            request_der,
+            mac,
+        }
+    }
+
+    #[test]
+    fn a_token_is_good_until_it_expires() {
+        let ca = ClusterCa::create("east", now()).unwrap();
+        let minute = request(&ca.token(Some(std::time::Duration::from_secs(60)), now()));
+        assert!(decide(&ca, &SESSION, &minute, later(60)).is_ok());
+        assert_eq!(decide(&ca, &SESSION, &minute, later(61)), Err(REFUSED_EXPIRED));
+        let endless = request(&ca.token(None, now()));
+        assert!(decide(&ca, &SESSION, &endless, later(1_000_000)).is_ok());
+    }
+
+    #[test]
+    fn a_proof_is_worth_nothing_in_another_session_for_another_name_or_key() {
+        let ca = ClusterCa::create("east", now()).unwrap();
+        let token = ca.token(None, now());
+        let good = || request(&token);
+        assert!(decide(&ca, &SESSION, &good(), now()).is_ok());
+        assert_eq!(decide(&ca, &[6; 32], &good(), now()), Err(REFUSED_TOKEN));
+        let renamed = EnrolRequest { node_name: "n3".to_owned(), ..good() };
+        assert_eq!(decide(&ca, &SESSION, &renamed, now()), Err(REFUSED_TOKEN));
+        let (_, request_der) = certificate_request().unwrap();
+        let other_key = EnrolRequest { request_der, ..good() };
+        assert_eq!(decide(&ca, &SESSION, &other_key, now()), Err(REFUSED_TOKEN));
+        let unproven = EnrolRequest { mac: Vec::new(), ..good() };
+        assert_eq!(decide(&ca, &SESSION, &unproven, now()), Err(REFUSED_TOKEN));
+    }
+
+    #[test]
+    fn with_a_good_proof_a_bad_name_is_still_refused() {
+        let ca = ClusterCa::create("east", now()).unwrap();
+        let token = ca.token(None, now());
+        let mut request = request(&token);
+        request.node_name = "n2\nCN=n1".to_owned();
+        request.mac =
+            proof(&token, &SESSION, &request.node_name, &request.request_der).as_ref().to_vec();
+        assert_eq!(decide(&ca, &SESSION, &request, now()), Err(REFUSED_REQUEST));
+    }
+}

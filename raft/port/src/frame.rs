@@ -1,5 +1,9 @@
 //! Frames: `u32 length | u8 version | u8 kind | body`, all numbers big-endian; the length counts
 //! what follows it. Pure: bytes in, frames out; never panics (fuzz target `raft_frame`).
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 

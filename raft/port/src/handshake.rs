@@ -1,4 +1,8 @@
 //! The handshake on the wire: Hello both ways, then both say Accepted or Refused.
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
 
 use std::time::Duration;
 
@@ -141,5 +145,17 @@ pub(crate) async fn refuse(io: &mut FrameIo, why: &str) {
     };
     if let Ok(Err(error)) = tokio::time::timeout(LINGER, linger).await {
         tracing::debug!(%error, "the refused peer did not stay for the reason");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_from_the_other_side_is_bounded_and_cannot_forge_a_log_line() {
+        assert_eq!(sentence(b"no\x1b[31m\nERROR all fine"), "no[31mERROR all fine");
+        assert_eq!(sentence(&[b'x'; 60_000]).len(), SENTENCE_CHARS_MAX);
+        assert_eq!(sentence(&[0xff, b'a']), "\u{fffd}a");
     }
 }

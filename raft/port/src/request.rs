@@ -1,4 +1,8 @@
 //! The asking end of a request connection, and how requests and answers look as frames.
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
 
 use std::{
     collections::HashMap,
@@ -191,5 +195,63 @@ impl FrameSink for AnswerSink {
             drop(waiter.send(answer));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The bytes of the body that `frame` puts on the wire.
+    fn body_of(frame: &OutFrame) -> Frame {
+        let mut decoder = crate::frame::FrameDecoder::new(crate::FRAME_BYTES_MAX);
+        frame.encode(decoder.buffer_mut());
+        decoder.decode().unwrap().unwrap()
+    }
+
+    #[test]
+    fn the_bytes_of_a_request_are_these() {
+        let request = || RequestFrame {
+            id: 258,
+            deadline: Duration::from_millis(1_000),
+            kind: 7,
+            body: Bytes::from_static(b"x"),
+        };
+        let body = body_of(&request().into_frame()).body;
+        assert_eq!(body.as_ref(), [0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 3, 232, 0, 7, b'x']);
+        assert_eq!(RequestFrame::parse(body), Ok(request()));
+    }
+
+    #[test]
+    fn the_bytes_of_a_failure_are_these() {
+        let frame = body_of(&answer_frame(1, Err(RequestError::failed(7, "no"))));
+        assert_eq!(frame.body.as_ref(), [0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 7, b'n', b'o']);
+    }
+
+    #[test]
+    fn answers_read_back_and_long_texts_are_cut() {
+        for answer in [
+            Ok(Bytes::from_static(b"body")),
+            Err(RequestError::failed(9, "why")),
+            Err(RequestError::Overloaded),
+            Err(RequestError::UnknownKind { kind: 3 }),
+            Err(RequestError::Deadline),
+            Err(RequestError::HandlerPanicked),
+        ] {
+            let frame = body_of(&answer_frame(5, answer.clone()));
+            assert_eq!(parse_answer(frame), Ok((5, answer)));
+        }
+        let long = body_of(&answer_frame(5, Err(RequestError::failed(0, "ä".repeat(2_000)))));
+        let (_, cut) = parse_answer(long).unwrap();
+        assert_eq!(cut, Err(RequestError::failed(0, "ä".repeat(512))));
+    }
+
+    #[test]
+    fn bodies_that_are_cut_off_are_errors() {
+        for len in 0..14 {
+            assert!(RequestFrame::parse(vec![0; len].into()).is_err(), "{len}");
+        }
+        assert!(parse_answer(Frame::new(FrameKind::Response, vec![0; 7])).is_err());
+        assert!(parse_answer(Frame::new(FrameKind::Failure, vec![0; 10])).is_err());
     }
 }

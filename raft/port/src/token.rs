@@ -3,6 +3,10 @@
 //! `spanmq-join-` and base64url of: version, SHA-256 of the CA certificate, expiry, serial,
 //! secret, checksum. The secret is made from the CA's key, the expiry and the serial, so that
 //! every member can check a token that any other has printed and no list has to be kept.
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
 
 use std::fmt;
 

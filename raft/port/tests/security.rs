@@ -325,8 +325,69 @@ async fn who_says_nothing_is_closed_and_the_oldest_gives_way_to_a_flood() {
         silent.push(plain(&node).await);
     }
     let friend = dev_node(2).await;
-    up(&friend.knows(&node)).await;
+    let peer = friend.knows(&node);
+    up(&peer).await;
     assert!(node.context.counters().snapshot().pending_evicted >= 30);
+    for _ in 0..40 {
+        silent.push(plain(&node).await);
+    }
+    eventually(|| node.context.counters().snapshot().pending_evicted >= 70).await;
+    assert!(peer.raft(ECHO, Bytes::new(), PATIENCE).await.is_ok());
+    assert_eq!(peer.counters().snapshot().reconnects, 0, "who is in stays in");
+}
+
+#[tokio::test]
+async fn tls_that_stalls_half_way_is_closed() {
+    let dir = tempfile::tempdir().unwrap();
+    let tuning = PortTuning { handshake_timeout: Duration::from_millis(300), ..quick() };
+    let security = init(dir.path());
+    let node = start(NodeOptions { security, tuning, ..options(1) }).await;
+    let mut stream = plain(&node).await;
+    // The head of a ClientHello record whose rest never comes.
+    send(&mut stream, &[0x16, 3, 1, 2, 0, 1]).await;
+    let (frames, _) = rest_of(stream).await;
+    assert!(frames.is_empty());
+    eventually(|| node.context.counters().snapshot().handshake_timeouts == 1).await;
+}
+
+#[tokio::test]
+async fn what_members_say_cannot_be_read_on_the_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let security = init(dir.path());
+    let (a, b) = (tls_node(1, &security).await, tls_node(2, &security).await);
+    let tap = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = tap.local_addr().unwrap().to_string();
+    let captured = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let (to, capture) = (b.address(), Arc::clone(&captured));
+    tokio::spawn(async move {
+        while let Ok((near, _)) = tap.accept().await {
+            let far = TcpStream::connect(&to).await.unwrap();
+            let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
+            tokio::spawn(listen_in(near_in, far_out, Arc::clone(&capture)));
+            tokio::spawn(listen_in(far_in, near_out, Arc::clone(&capture)));
+        }
+    });
+    let peer = a.pool.add(NodeId(2), "n2", &address);
+    up(&peer).await;
+    let secret = Bytes::from_static(b"a-link-password");
+    assert_eq!(peer.raft(ECHO, secret.clone(), PATIENCE).await, Ok(secret.clone()));
+    let captured = captured.lock().unwrap();
+    assert!(captured.len() > 1_000);
+    assert!(!captured.windows(secret.len()).any(|window| window == secret));
+}
+
+async fn listen_in(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    capture: Arc<std::sync::Mutex<Vec<u8>>>,
+) {
+    let mut bytes = vec![0; 4_096];
+    while let Ok(n @ 1..) = from.read(&mut bytes).await {
+        capture.lock().unwrap().extend(&bytes[..n]);
+        if to.write_all(&bytes[..n]).await.is_err() {
+            return;
+        }
+    }
 }
 
 #[tokio::test]
