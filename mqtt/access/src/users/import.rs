@@ -95,9 +95,9 @@ pub fn import_csv(
     scheme: &HashScheme,
     salts: impl FnMut() -> [u8; 16],
 ) -> Result<Vec<User>, ImportError> {
-    let mut reader = csv::ReaderBuilder::new()
-        .trim(csv::Trim::Headers)
-        .from_reader(text.trim_start_matches('\u{feff}').as_bytes());
+    let text = text.trim_start_matches('\u{feff}');
+    let mut reader =
+        csv::ReaderBuilder::new().trim(csv::Trim::Headers).from_reader(text.as_bytes());
     let headers = reader.headers().map_err(|_| ImportError::BadLine { line: 1 })?.clone();
     for column in columns(kind) {
         if !headers.iter().any(|header| header == *column) {
@@ -105,9 +105,13 @@ pub fn import_csv(
         }
     }
     let rows = reader.records().map(|record| {
-        let record = record.map_err(|error| ImportError::BadLine {
-            line: error.position().map_or(0, csv::Position::line),
-        })?;
+        let record = record
+            .map_err(|error| ImportError::BadLine { line: line_of(text, error.position()) })?;
+        let line = line_of(text, record.position());
+        // A quote without its end swallows the lines that follow.
+        if record.iter().any(|value| value.contains('\n')) {
+            return Err(ImportError::BadLine { line });
+        }
         let value = |column: &str| {
             let index = headers.iter().position(|header| header == column)?;
             record.get(index).map(str::to_owned)
@@ -120,9 +124,18 @@ pub fn import_csv(
             is_superuser: value("is_superuser").map_or(Flag::Absent, Flag::Text),
             namespace: value("namespace"),
         };
-        Ok((Entry::Line(record.position().map_or(0, csv::Position::line)), row))
+        Ok((Entry::Line(line), row))
     });
     collect(rows, kind, scheme, salts)
+}
+
+/// The line of a record. The reader's position is where it began to look, blank lines included.
+fn line_of(text: &str, position: Option<&csv::Position>) -> u64 {
+    let Some(position) = position else { return 1 };
+    let start = usize::try_from(position.byte()).unwrap_or(usize::MAX);
+    let ahead = text.as_bytes().get(start..).unwrap_or(&[]);
+    let blank = ahead.iter().take_while(|byte| byte.is_ascii_whitespace());
+    position.line() + blank.filter(|byte| **byte == b'\n').count() as u64
 }
 
 /// Reads users from a JSON array of objects with the keys of the CSV columns.
