@@ -10,6 +10,8 @@
 mod bootstrap;
 mod machine;
 mod syncer;
+#[cfg(test)]
+mod tests;
 
 pub use machine::Replication;
 pub use syncer::Syncer;
@@ -53,7 +55,7 @@ pub struct ReplicationSettings {
 pub const PERSISTENT_ACTOR: &str = "ps-routes-v1";
 
 /// Names a packet that the machine waits for; the shell returns it with the acknowledgement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PacketToken(pub u64);
 
 /// What happened. Events of an older connection must not be fed after `Connect` was commanded

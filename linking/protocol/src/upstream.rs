@@ -13,7 +13,7 @@ use crate::message::RouteOp;
 use bytes::Bytes;
 
 /// Names the inbound PUBLISH that a command belongs to; chosen by the shell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PublishToken(pub u64);
 
 /// What is known about the link named in the topic, at the moment of the packet.
