@@ -61,31 +61,3 @@ impl AliasesOut {
         oldest.map_or(0, |(slot, _)| slot as u16)
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn topic(name: &str) -> TopicName {
-        name.parse().unwrap()
-    }
-
-    // [MQTT-3.1.2-26] [MQTT-3.1.2-27]
-    #[test]
-    fn no_alias_is_set_for_a_client_that_wants_none() {
-        let mut aliases = AliasesOut::new(0);
-        assert_eq!(aliases.take(&topic("a")), AliasUse::None);
-    }
-
-    // [MQTT-3.1.2-26] [MQTT-3.3.2-9] [MQTT-3.3.2-10]
-    #[test]
-    fn the_least_recently_used_topic_gives_its_alias_away() {
-        let mut aliases = AliasesOut::new(2);
-        assert_eq!(aliases.take(&topic("a")), AliasUse::Set(1));
-        assert_eq!(aliases.take(&topic("b")), AliasUse::Set(2));
-        assert_eq!(aliases.take(&topic("a")), AliasUse::Known(1));
-        assert_eq!(aliases.take(&topic("c")), AliasUse::Set(2));
-        assert_eq!(aliases.take(&topic("a")), AliasUse::Known(1));
-        assert_eq!(aliases.take(&topic("b")), AliasUse::Set(2));
-    }
-}

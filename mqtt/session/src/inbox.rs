@@ -109,7 +109,7 @@ impl Inbox {
             let acked = entry.qos.is_acknowledged();
             let len = if acked { inbox.acked.len() } else { inbox.qos0.len() };
             let in_memory = inbox.fits(len, u64::from(entry.size), limits)
-                && !(acked && !inbox.spilled.is_empty());
+                && (!acked || inbox.spilled.is_empty());
             match in_memory.then(|| find(entry.message)).flatten() {
                 Some(message) => inbox.put(Queued { entry, message }),
                 None if acked => inbox.put_spilled(entry),

@@ -64,6 +64,8 @@ mod subscribed;
 mod subscription_ids;
 mod subscription_options;
 mod subscriptions;
+#[cfg(test)]
+mod tests;
 mod will;
 mod will_verdict;
 mod window;

@@ -29,7 +29,7 @@ impl MatchedOptions {
         self.ids.append(&other.ids);
     }
 
-    /// These options for a retained message that answers a SUBSCRIBE [MQTT-3.3.1-8].
+    /// These options for a retained message that answers a SUBSCRIBE (MQTT 5.0 §3.3.1.3).
     #[must_use]
     pub fn for_retained(mut self) -> Self {
         self.retain = RetainFlag::Set;

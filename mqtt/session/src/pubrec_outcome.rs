@@ -3,9 +3,6 @@
 pub enum PubrecOutcome {
     /// Send PUBREL 0x00 [MQTT-4.3.3-4], also to a repeated PUBREC.
     Release,
-    /// Send nothing now: its PUBREL comes out of [`crate::Session::pump`], after those that the new
-    /// connection has to repeat first [MQTT-4.6.0-4].
-    Later,
     /// The client refused the message: the flow is over, nothing to send; pump.
     Ended,
     /// No such packet id: PUBREL 0x92 (3.1.1: plain PUBREL), unless the PUBREC itself was a refusal.

@@ -6,7 +6,7 @@ pub enum RetainFlag {
     Clear,
     /// As the publisher set it [MQTT-3.3.1-13].
     AsPublished,
-    /// 1: a retained message sent because of a SUBSCRIBE [MQTT-3.3.1-8].
+    /// 1: a retained message sent because of a SUBSCRIBE (§3.3.1.3).
     Set,
 }
 

@@ -164,8 +164,8 @@ impl Window {
         Some(flight)
     }
 
-    /// PUBREC came for the flow at this place. Its PUBREL goes out at once, unless others are still
-    /// to be repeated before it.
+    /// PUBREC came for the flow at this place, and PUBREL goes out now. (If others were still to be
+    /// repeated before it, it would be repeated too, which does no harm.)
     pub(crate) fn release(&mut self, index: usize) -> Option<Released> {
         let flight = self.remove(index)?;
         let released = Released { packet_id: flight.packet_id, seq: flight.queued.entry.seq };
@@ -174,11 +174,6 @@ impl Window {
         }
         self.released.push_back(released);
         Some(released)
-    }
-
-    /// Whether the PUBREL of the flow at this place is out on this connection.
-    pub(crate) const fn is_released(&self, index: usize) -> bool {
-        index < self.released_sent
     }
 
     pub(crate) fn find_released(&self, packet_id: u16) -> Option<usize> {

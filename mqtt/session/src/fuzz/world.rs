@@ -127,7 +127,7 @@ impl World {
         let mut id = [0; 16];
         id[..4].copy_from_slice(&self.next.to_be_bytes());
         let topic = ["t/1", "t/2", "t/3", "t/4"][usize::from(detail >> 4) % 4];
-        let message_expiry = (detail % 7 == 0).then_some(u32::from(detail) + 1);
+        let message_expiry = detail.is_multiple_of(7).then_some(u32::from(detail) + 1);
         Message {
             id: MessageId(id),
             topic: TopicName::new(topic).expect("a valid topic"),
@@ -176,7 +176,6 @@ impl World {
                 PubrecOutcome::Release => {
                     self.receiver.packets.push_back(Outgoing::Pubrel { packet_id: id });
                 }
-                PubrecOutcome::Later => {}
                 PubrecOutcome::Ended => self.receiver.ended(id),
                 outcome => panic!("PUBREC of an open flow: {outcome:?}"),
             },
@@ -212,7 +211,7 @@ impl World {
     }
 
     fn connection_step(&mut self, detail: u8) {
-        if self.session.is_connected() && detail % 4 != 0 {
+        if self.session.is_connected() && !detail.is_multiple_of(4) {
             self.cut();
         } else {
             self.connect(detail);

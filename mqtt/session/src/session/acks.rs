@@ -27,7 +27,7 @@ impl Session {
     ) -> PubrecOutcome {
         let Some(index) = self.window.find(packet_id) else {
             return match self.window.find_released(packet_id) {
-                Some(index) => self.pubrel_outcome(index),
+                Some(_) => PubrecOutcome::Release,
                 None => PubrecOutcome::Unknown,
             };
         };
@@ -41,14 +41,7 @@ impl Session {
         if let Some(Released { packet_id, seq }) = self.window.release(index) {
             self.log(ops, || JournalOp::Released { seq, packet_id });
         }
-        self.pubrel_outcome(self.window.released().len() - 1)
-    }
-
-    fn pubrel_outcome(&self, index: usize) -> PubrecOutcome {
-        match self.window.is_released(index) {
-            true => PubrecOutcome::Release,
-            false => PubrecOutcome::Later,
-        }
+        PubrecOutcome::Release
     }
 
     /// PUBCOMP of the client; its reason code does not matter, the flow is over.

@@ -5,7 +5,8 @@ use crate::{
 
 impl Session {
     /// A connection begins: a new one, a resume or a take-over (then the former connection needs
-    /// no [`Self::disconnect`]). Pump afterwards: what is in flight is sent again.
+    /// no [`Self::disconnect`]). Pump afterwards, before the client's first packet is handled: what
+    /// is in flight is sent again, PUBRELs in the order of their PUBRECs [MQTT-4.6.0-4].
     ///
     /// A clean start is not a case of it: drop the old session and make a new one [MQTT-3.1.2-4].
     pub fn connect(&mut self, terms: &ConnectTerms, ops: &mut Vec<JournalOp>) {

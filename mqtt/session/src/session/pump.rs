@@ -13,7 +13,8 @@ impl Session {
     /// Moves messages from the inbox into the window and yields the packets to write, in order.
     ///
     /// After a reconnect it first repeats what is in flight [MQTT-4.4.0-1]: PUBRELs in the order
-    /// of their PUBRECs, PUBLISHes with DUP in the order of their first sending, all within the
+    /// of their PUBRECs and whatever the room, PUBLISHes with DUP in the order of their first sending
+    /// within the
     /// receive maximum of the new connection. `room` are the bytes that the output buffer takes;
     /// the last packet may exceed it. Returns the bytes of the yielded packets.
     pub fn pump(
@@ -27,6 +28,10 @@ impl Session {
             return 0;
         }
         let mut used = 0;
+        while let Some(packet_id) = self.window.next_pubrel() {
+            out.push(Outgoing::Pubrel { packet_id });
+            used += PUBREL_LEN;
+        }
         while used < room {
             match self.next_packet(now, out, ops) {
                 0 => break,
@@ -43,10 +48,6 @@ impl Session {
         out: &mut Vec<Outgoing>,
         ops: &mut Vec<JournalOp>,
     ) -> usize {
-        if let Some(packet_id) = self.window.next_pubrel() {
-            out.push(Outgoing::Pubrel { packet_id });
-            return PUBREL_LEN;
-        }
         match self.repeat(now, out, ops) {
             0 => {}
             bytes => return bytes,

@@ -21,7 +21,7 @@ impl Session {
     }
 
     /// Removes a subscription and returns its options; `None` is UNSUBACK 0x11. What already
-    /// waits is still delivered, which [MQTT-3.10.4-2] leaves open.
+    /// waits is still delivered [MQTT-3.10.4-3].
     pub fn unsubscribe(
         &mut self,
         filter: &Subscription,

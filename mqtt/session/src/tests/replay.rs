@@ -1,0 +1,126 @@
+use std::sync::Arc;
+
+use super::rig::{QOS1, QOS2, Rig, filter, message, meta, v5};
+use crate::{
+    DropReason, Entry, JournalOp, Limits, ReplayError, Session, SessionExpiry, SubscriptionIds,
+    SubscriptionOptions, in_flight_messages,
+};
+
+fn replay(ops: &[JournalOp]) -> Result<Session, ReplayError> {
+    let find = |id: crate::MessageId| Some(Arc::new(message(id.0[0], QOS2)));
+    Session::replay("client".into(), Arc::new(Limits::default()), ops.to_vec(), find)
+}
+
+fn entry(seq: u64) -> Entry {
+    let message = message(1, QOS1).id;
+    let ids = SubscriptionIds::None;
+    Entry { seq, message, size: 10, qos: QOS1, retain: false, ids, shared: None }
+}
+
+/// A session with something of everything.
+fn busy() -> Rig {
+    let mut rig = Rig::persistent();
+    rig.subscribe("a/+", SubscriptionOptions { id: Some(3), ..Default::default() });
+    rig.subscribe("$share/g/b", SubscriptionOptions::default());
+    rig.session.unsubscribe(&filter("$share/g/b"), &mut rig.ops);
+    for number in 1..=4 {
+        rig.deliver(number, if number % 2 == 0 { QOS2 } else { QOS1 });
+    }
+    rig.pump();
+    rig.session.on_puback(3, &mut rig.ops);
+    rig.session.on_pubrec(2, 0, &mut rig.ops);
+    let crate::InboundDecision::Route(flow) = rig.session.on_publish(9, QOS2, &mut rig.ops) else {
+        panic!("a new packet id");
+    };
+    rig.session.publish_held(flow, &mut rig.ops);
+    rig.disconnect();
+    rig.deliver(5, QOS1);
+    rig
+}
+
+// [MQTT-4.1.0-1]
+#[test]
+fn a_replay_equals_the_session_and_goes_on_like_it() {
+    let mut rig = busy();
+    let mut session = replay(&rig.ops).unwrap();
+    assert_eq!(session.snapshot(), rig.session.snapshot());
+    let mut again =
+        Rig { now: rig.now, session: replay(&session.snapshot()).unwrap(), ops: vec![] };
+    session.take_drops();
+    again.connect(&v5(SessionExpiry::Never));
+    rig.connect(&v5(SessionExpiry::Never));
+    assert_eq!(again.pumped(), [(255, 2, false), (1, 1, true), (4, 4, true), (5, 3, false)]);
+    assert_eq!(rig.pumped(), [(255, 2, false), (1, 1, true), (4, 4, true), (5, 5, false)]);
+    let repeat = again.session.on_publish(9, QOS2, &mut again.ops);
+    assert_eq!(repeat, crate::InboundDecision::Repeat);
+}
+
+#[test]
+fn every_prefix_of_a_journal_is_a_session() {
+    let ops = busy().ops;
+    assert_eq!(replay(&[]).unwrap_err(), ReplayError::NoMeta);
+    for end in 1..=ops.len() {
+        replay(&ops[..end]).unwrap();
+    }
+}
+
+#[test]
+fn only_messages_in_flight_must_be_at_hand_the_others_wait_in_the_store() {
+    let rig = busy();
+    let needed = in_flight_messages(&rig.ops);
+    assert_eq!(needed.len(), 2);
+    let find = |id| needed.contains(&id).then(|| Arc::new(message(id.0[0], QOS2)));
+    let limits = Arc::new(Limits::default());
+    let mut session = Session::replay("client".into(), limits, rig.ops, find).unwrap();
+    assert!(session.take_drops().is_empty());
+    let mut wanted = Vec::new();
+    session.refill(&mut wanted);
+    assert_eq!(wanted, [message(5, QOS1).id]);
+}
+
+#[test]
+fn a_message_in_flight_that_is_not_at_hand_is_counted_as_lost() {
+    let limits = Arc::new(Limits::default());
+    let mut session = Session::replay("client".into(), limits, busy().ops, |_| None).unwrap();
+    assert_eq!(session.take_drops().get(DropReason::Lost), 2);
+}
+
+#[test]
+fn a_journal_that_contradicts_itself_is_refused() {
+    let refused = |more: &[JournalOp]| {
+        let mut ops = vec![JournalOp::Meta(meta())];
+        ops.extend_from_slice(more);
+        replay(&ops).unwrap_err()
+    };
+    let enqueued = || JournalOp::Enqueued(entry(1));
+    let in_flight = |packet_id| JournalOp::InFlight { seq: 1, packet_id };
+    assert_eq!(refused(&[enqueued(), enqueued()]), ReplayError::EnqueuedTwice { seq: 1 });
+    assert_eq!(refused(&[in_flight(1)]), ReplayError::NotWaiting { seq: 1 });
+    assert_eq!(refused(&[enqueued(), in_flight(0)]), ReplayError::PacketIdTaken { packet_id: 0 });
+    let released = JournalOp::Released { seq: 0, packet_id: 1 };
+    let taken = ReplayError::PacketIdTaken { packet_id: 1 };
+    assert_eq!(refused(&[released.clone(), released, enqueued()]), taken);
+}
+
+#[test]
+fn a_session_that_becomes_persistent_writes_all_of_itself() {
+    let mut rig = Rig::clean();
+    rig.subscribe("a", SubscriptionOptions::default());
+    rig.deliver(1, QOS1);
+    assert_eq!(rig.ops, []);
+    rig.connect(&v5(SessionExpiry::Never));
+    assert_eq!(rig.ops, rig.session.snapshot());
+    assert_eq!(rig.ops.len(), 3);
+}
+
+#[test]
+fn ops_that_guard_exactly_once_go_before_their_packet() {
+    let before = [
+        JournalOp::InFlight { seq: 1, packet_id: 1 },
+        JournalOp::Released { seq: 1, packet_id: 1 },
+        JournalOp::Qos2Received { packet_id: 1 },
+        JournalOp::Qos2Done { packet_id: 1 },
+    ];
+    assert!(before.iter().all(JournalOp::goes_before_the_packet));
+    assert!(!JournalOp::Acked { seq: 1, packet_id: 1 }.goes_before_the_packet());
+}
