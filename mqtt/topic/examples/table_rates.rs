@@ -71,7 +71,7 @@ fn hostile(what: &str, depth: usize, filter: impl Fn(u32) -> String) {
         found = 0;
         let start = cpu_seconds();
         table.for_each_match(&name, |_| found += 1);
-        best = best.min((cpu_seconds() - start));
+        best = best.min(cpu_seconds() - start);
     }
     println!("hostile {what:40} {} filters, {found} hits: {:.2} ms", table.len(), best * 1e3);
 }
