@@ -1,5 +1,8 @@
 //! One sample of each kind of command, and random ones over a small world in which they collide.
 
+// Each test file uses its part.
+#![allow(dead_code)]
+
 use proptest::prelude::*;
 use spanmq_state::command::*;
 use spanmq_state::{AccessKind, Opaque, SecretText};
