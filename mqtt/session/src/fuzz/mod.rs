@@ -8,6 +8,7 @@
 
 mod bytes;
 mod client;
+mod hostile;
 mod publisher;
 mod world;
 
@@ -32,6 +33,14 @@ pub fn session_ops(data: &[u8]) {
         world.check();
     }
     world.drain();
+}
+
+/// Lets a hostile client act on one session.
+///
+/// # Panics
+/// When the session panics, grows above its limits, or writes a journal that is not its state.
+pub fn session_hostile(data: &[u8]) {
+    hostile::run(data);
 }
 
 /// Feeds bytes to all decoders; none may panic, and what is read must survive a round trip.
@@ -74,6 +83,13 @@ mod tests {
             data in proptest::collection::vec(any::<u8>(), 0..1_500)
         ) {
             super::session_ops(&data);
+        }
+
+        #[test]
+        fn a_hostile_client_neither_breaks_nor_fills_its_session(
+            data in proptest::collection::vec(any::<u8>(), 0..3_000)
+        ) {
+            super::session_hostile(&data);
         }
 
         #[test]

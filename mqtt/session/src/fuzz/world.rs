@@ -19,7 +19,7 @@ use crate::{
     codec::{decode_export, decode_op, encode_export, encode_op},
 };
 
-const LIMITS: Limits = Limits {
+pub(super) const LIMITS: Limits = Limits {
     topic_bytes_max: 100,
     topic_levels_max: 8,
     filters_per_session_max: 4,
@@ -106,7 +106,7 @@ impl World {
 
     fn deliver(&mut self, detail: u8) {
         let qos = QoS::from_u8(detail % 3).expect("a remainder of three");
-        let message = Arc::new(self.message(qos, detail));
+        let message = Arc::new(message(self.now, self.next, qos, detail));
         let number = self.next;
         self.next += 1;
         let options = MatchedOptions { qos: QoS::ExactlyOnce, ..MatchedOptions::default() };
@@ -118,28 +118,6 @@ impl World {
         self.store.insert(message.id, message);
         if qos.is_acknowledged() {
             self.accepted.insert(number);
-        }
-    }
-
-    fn message(&self, qos: QoS, detail: u8) -> Message {
-        let mut payload = self.next.to_be_bytes().to_vec();
-        payload.resize(4 + usize::from(detail) * 2, 0);
-        let mut id = [0; 16];
-        id[..4].copy_from_slice(&self.next.to_be_bytes());
-        let topic = ["t/1", "t/2", "t/3", "t/4"][usize::from(detail >> 4) % 4];
-        let message_expiry = detail.is_multiple_of(7).then_some(u32::from(detail) + 1);
-        Message {
-            id: MessageId(id),
-            topic: TopicName::new(topic).expect("a valid topic"),
-            payload: payload.into(),
-            qos,
-            retain: false,
-            properties: Properties { message_expiry, ..Properties::default() },
-            from: "publisher".into(),
-            publisher: crate::Publisher { username: None, peer: None, version: self.version },
-            timestamp_ms: 0,
-            received: self.now,
-            origin: Origin::Local,
         }
     }
 
@@ -308,15 +286,7 @@ impl World {
 
     /// What must hold after each step.
     pub(super) fn check(&self) {
-        let session = &self.session;
-        assert!(session.inbox_messages() <= 2 * LIMITS.inbox_messages_max as usize);
-        let one = session.inbox_messages() == 1;
-        assert!(session.inbox_bytes() <= LIMITS.inbox_bytes_max || one);
-        let queue = (LIMITS.inbox_messages_max + LIMITS.spill_messages_max) as usize;
-        assert!(session.spilled_messages() <= queue);
-        assert!(session.in_flight() <= usize::from(LIMITS.in_flight_max));
-        assert!(session.inbound_flows() <= 2 * usize::from(LIMITS.receive_max));
-        assert!(session.subscription_count() <= LIMITS.filters_per_session_max as usize);
+        check_bounds(&self.session);
     }
 
     /// In the end the network works, and everything arrives that was not counted as dropped.
@@ -358,4 +328,40 @@ fn reencoded(op: &JournalOp) -> JournalOp {
     let mut bytes = Vec::new();
     encode_op(op, &mut bytes).expect("within the limit");
     decode_op(&bytes).expect("as encoded")
+}
+
+/// A message whose payload begins with its number.
+pub(super) fn message(now: Instant, number: u32, qos: QoS, detail: u8) -> Message {
+    let mut payload = number.to_be_bytes().to_vec();
+    payload.resize(4 + usize::from(detail) * 2, 0);
+    let mut id = [0; 16];
+    id[..4].copy_from_slice(&number.to_be_bytes());
+    let topic = ["t/1", "t/2", "t/3", "t/4"][usize::from(detail >> 4) % 4];
+    let message_expiry = detail.is_multiple_of(7).then_some(u32::from(detail) + 1);
+    let version = ProtocolVersion::V5;
+    Message {
+        id: MessageId(id),
+        topic: TopicName::new(topic).expect("a valid topic"),
+        payload: payload.into(),
+        qos,
+        retain: false,
+        properties: Properties { message_expiry, ..Properties::default() },
+        from: "publisher".into(),
+        publisher: crate::Publisher { username: None, peer: None, version },
+        timestamp_ms: 0,
+        received: now,
+        origin: Origin::Local,
+    }
+}
+
+/// Memory in proportion to the limits, whatever the client does.
+pub(super) fn check_bounds(session: &Session) {
+    assert!(session.inbox_messages() <= 2 * LIMITS.inbox_messages_max as usize);
+    let one = session.inbox_messages() == 1;
+    assert!(session.inbox_bytes() <= LIMITS.inbox_bytes_max || one);
+    let queue = (LIMITS.inbox_messages_max + LIMITS.spill_messages_max) as usize;
+    assert!(session.spilled_messages() <= queue);
+    assert!(session.in_flight() <= usize::from(LIMITS.in_flight_max));
+    assert!(session.inbound_flows() <= 2 * usize::from(LIMITS.receive_max));
+    assert!(session.subscription_count() <= LIMITS.filters_per_session_max as usize);
 }
