@@ -11,6 +11,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use spanmq_session::{Message, ProtocolVersion, QoS};
 use spanmq_state::command::Holder;
+pub use spanmq_state::view::Targets;
+use spanmq_state::view::ViewReader;
 use spanmq_state::{Command, Epoch, Incarnation, Millis, NodeId, Opaque, Reply};
 use spanmq_topic::{TopicFilter, TopicName};
 
@@ -112,61 +114,28 @@ pub trait Propose: Send + Sync + 'static {
     ) -> BoxFuture<Result<Vec<Reply>, ProposeError>>;
 }
 
-/// The members of one shared group on one node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct GroupNode {
-    /// The node.
-    pub node: NodeId,
-    /// Members there, ≥ 1.
-    pub members: u32,
-}
-
-/// One shared group that a topic matches.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GroupTarget {
-    /// Group name.
-    pub group: Arc<str>,
-    /// The filter without `$share/group/`.
-    pub filter: Arc<str>,
-    /// Where its members are.
-    pub nodes: Vec<GroupNode>,
-}
-
-/// Where a topic leads, apart from the workers of this node. Reused between calls.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Targets {
-    /// Nodes with plain subscriptions; may contain this node, which is skipped.
-    pub nodes: Vec<NodeId>,
-    /// Shared groups of the whole cluster.
-    pub groups: Vec<GroupTarget>,
-    /// Links whose learnt routes match, by remote name.
-    pub links: Vec<Arc<str>>,
-}
-
-impl Targets {
-    /// Empties it, keeping its memory.
-    pub fn clear(&mut self) {
-        self.nodes.clear();
-        self.groups.clear();
-        self.links.clear();
-    }
-}
-
 /// The node's view of routes (ARCHITECTURE §2).
 pub trait Routes: Send + Sync + 'static {
     /// A reader for one thread.
     fn reader(&self) -> Box<dyn RoutesReader>;
 }
 
-/// Looks routes up without locks.
+/// Looks routes up without locks. [`ViewReader`] is one; wiring adds the lease.
 pub trait RoutesReader: Send {
-    /// Adds the targets of `topic` to `into` (which is empty).
-    fn targets(&mut self, topic: &TopicName, into: &mut Targets);
+    /// Fills `into` with all that wants `topic`; this node may be among the nodes and is skipped.
+    /// False: nothing is known any more, and nothing may be acknowledged.
+    fn targets(&mut self, topic: &TopicName, into: &mut Targets) -> bool;
 
     /// Whether this node holds a lease, so that the view is known to be complete; looked at after
     /// matching and before a QoS 1/2 message is acknowledged (ARCHITECTURE §4).
     fn has_lease(&self) -> bool {
         true
+    }
+}
+
+impl RoutesReader for ViewReader {
+    fn targets(&mut self, topic: &TopicName, into: &mut Targets) -> bool {
+        ViewReader::targets(self, topic, into)
     }
 }
 
@@ -392,9 +361,14 @@ pub struct Retained {
 
 /// The retained messages of this node's state.
 pub trait RetainedSource: Send + Sync + 'static {
-    /// At most `max` retained messages that `filter` matches, in the order of their topics,
-    /// beginning behind topic `after`.
-    fn read(&self, filter: &TopicFilter, after: Option<&str>, max: usize) -> Vec<Retained>;
+    /// The messages that `filter` matches, a page at a time: from `cursor` (0 = the beginning)
+    /// until there are about `limit`. Also where to go on; `None` at the end.
+    fn page(
+        &self,
+        filter: &TopicFilter,
+        cursor: usize,
+        limit: usize,
+    ) -> (Vec<Retained>, Option<usize>);
 }
 
 /// Who this node is in the replicated state.

@@ -21,6 +21,7 @@ mod ticket;
 mod timers;
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -28,6 +29,8 @@ use std::task::{Poll, Waker};
 use std::time::Instant;
 
 use spanmq_session::{JournalOp, MatchedOptions, Outgoing};
+use spanmq_state::SharedGroup;
+use spanmq_topic::SharedFilter;
 
 use crate::mail::{Mail, SlotKey};
 use crate::ports::{RoutesReader, Targets};
@@ -59,6 +62,8 @@ pub(crate) struct Worker {
     turn: Turn,
     store: StoreTurn,
     timers: Timers,
+    /// Parsed forms of shared groups, by the address of the replicated one.
+    group_filters: HashMap<usize, (Arc<SharedGroup>, Arc<SharedFilter>)>,
     ids: MessageIds,
     random: u64,
     /// Number of the batch of route changes that this turn will send.
@@ -131,6 +136,7 @@ impl Worker {
             batches: slab::Slab::new(),
             turn: Turn::new(workers),
             timers: Timers::default(),
+            group_filters: HashMap::new(),
             ids: MessageIds::new(),
             random,
             route_batch: 1,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use spanmq_session::{Message, Origin, PublishAnswer, QoS};
+use spanmq_state::{NodeId, SharedGroup};
 use spanmq_topic::{SharedFilter, TopicFilter};
 
 use super::Worker;
@@ -11,7 +12,10 @@ use super::slot::{Answer, ReadyAnswer};
 use super::ticket::Owner;
 use crate::codec::kind;
 use crate::mail::{Delivery, SlotKey, TicketAddress};
-use crate::ports::{Done, Forward, GroupTarget, LinkForward, Outcome, Outcomes};
+use crate::ports::{Done, Forward, LinkForward, Outcome, Outcomes};
+
+/// Shared groups whose parsed form is kept.
+const GROUP_FILTERS_MAX: usize = 4_096;
 
 /// A batch that came from outside of the workers and waits for its answers.
 pub(crate) struct OuterBatch {
@@ -47,11 +51,16 @@ impl Worker {
     /// Finds all destinations. True: somebody wants it.
     fn route(&mut self, message: &Arc<Message>, lane: u64, ticket: Option<u32>) -> bool {
         let mut targets = std::mem::take(&mut self.scratch.targets);
-        targets.clear();
-        self.routes.targets(&message.topic, &mut targets);
+        let known = self.routes.targets(&message.topic, &mut targets);
+        if !known && let Some(ticket) = ticket {
+            self.hold(Some(ticket));
+            self.release(ticket, Outcome::Refused(0x80));
+        }
         let mut matched = self.route_local(message, ticket);
         for group in &targets.groups {
-            matched |= self.route_group(message, group, lane, ticket);
+            if let Some(filter) = self.group_filter(group) {
+                matched |= self.route_group(message, &filter, &group.members, lane, ticket);
+            }
         }
         let me = self.shared.ports.identity.node;
         for &node in targets.nodes.iter().filter(|node| **node != me) {
@@ -104,28 +113,43 @@ impl Worker {
         self.turn.deliver(worker, Delivery { message, plain, groups, ticket });
     }
 
+    /// The group's name and filter in our form, made once per state of the group.
+    fn group_filter(&mut self, group: &Arc<SharedGroup>) -> Option<Arc<SharedFilter>> {
+        let address = Arc::as_ptr(group) as usize;
+        if let Some((_, filter)) = self.group_filters.get(&address) {
+            return Some(filter.clone());
+        }
+        if self.group_filters.len() >= GROUP_FILTERS_MAX {
+            self.group_filters.clear();
+        }
+        let filter = TopicFilter::new(group.filter.clone()).ok()?;
+        let filter = Arc::new(SharedFilter { group: group.group.clone(), filter });
+        // Holding the group keeps its address from being used again.
+        self.group_filters.insert(address, (group.clone(), filter.clone()));
+        Some(filter)
+    }
+
     /// One member of the group in the whole cluster.
     fn route_group(
         &mut self,
         message: &Arc<Message>,
-        group: &GroupTarget,
+        filter: &Arc<SharedFilter>,
+        members: &[(NodeId, u32)],
         lane: u64,
         ticket: Option<u32>,
     ) -> bool {
-        let Ok(filter) = TopicFilter::new(group.filter.clone()) else { return false };
-        let filter = Arc::new(SharedFilter { group: group.group.clone(), filter });
-        match self.pick(group, &filter) {
+        match self.pick(members, filter) {
             Picked::Nobody => false,
             Picked::Worker(worker) if worker == self.id => {
-                self.deliver_group(message, &filter, ticket)
+                self.deliver_group(message, filter, ticket)
             }
             Picked::Worker(worker) => {
-                self.deliver_to(worker, message, false, vec![filter], ticket);
+                self.deliver_to(worker, message, false, vec![filter.clone()], ticket);
                 true
             }
             Picked::Node(node) => {
                 self.hold(ticket);
-                let groups = vec![(group.group.clone(), group.filter.clone())];
+                let groups = vec![(filter.group.clone(), filter.filter.as_str().into())];
                 let message = message.clone();
                 let forward = Forward { message, plain: false, groups, lane };
                 self.turn.forward(node, forward, ticket);
@@ -136,13 +160,13 @@ impl Worker {
 
     /// Picks a node by its share of the members, and on this node a worker likewise. What this
     /// node knows of itself is newer than the replicated count.
-    fn pick(&mut self, group: &GroupTarget, filter: &SharedFilter) -> Picked {
+    fn pick(&mut self, replicated: &[(NodeId, u32)], filter: &SharedFilter) -> Picked {
         let me = self.shared.ports.identity.node;
         let mut members = std::mem::take(&mut self.scratch.members);
         self.view.members(filter, &mut members);
         let local: u32 = members.iter().map(|(_, members)| members).sum();
-        let remote = group.nodes.iter().filter(|entry| entry.node != me);
-        let total = local + remote.clone().map(|entry| entry.members).sum::<u32>();
+        let remote = replicated.iter().filter(|(node, _)| *node != me);
+        let total = local + remote.clone().map(|(_, members)| members).sum::<u32>();
         let picked = if total == 0 {
             Picked::Nobody
         } else {
@@ -152,13 +176,12 @@ impl Worker {
                 choice = choice.wrapping_sub(share);
                 hit
             };
-            let worker = members.iter().find(|(_, members)| step(*members));
-            match worker {
+            match members.iter().find(|(_, members)| step(*members)) {
                 Some((worker, _)) => Picked::Worker(*worker),
                 None => remote
                     .clone()
-                    .find(|entry| step(entry.members))
-                    .map_or(Picked::Nobody, |entry| Picked::Node(entry.node)),
+                    .find(|(_, members)| step(*members))
+                    .map_or(Picked::Nobody, |(node, _)| Picked::Node(*node)),
             }
         };
         self.scratch.members = members;
@@ -234,8 +257,10 @@ impl Worker {
             let mut matched = forward.plain && self.route_local(&forward.message, Some(ticket));
             for (group, filter) in forward.groups {
                 // Only members here: the publisher's node has picked this one.
-                let group = GroupTarget { group, filter, nodes: Vec::new() };
-                matched |= self.route_group(&forward.message, &group, forward.lane, Some(ticket));
+                let Ok(filter) = TopicFilter::new(filter) else { continue };
+                let filter = Arc::new(SharedFilter { group, filter });
+                let (message, lane) = (&forward.message, forward.lane);
+                matched |= self.route_group(message, &filter, &[], lane, Some(ticket));
             }
             let outcome = if matched { Outcome::Held } else { Outcome::NoSubscribers };
             self.release(ticket, outcome);

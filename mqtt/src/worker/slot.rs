@@ -13,7 +13,7 @@ use spanmq_topic::{TopicFilter, TopicName};
 use crate::codec::{Encoder, Version};
 use crate::listener::{ListenerState, Permit};
 use crate::mail::SlotKey;
-use crate::ports::{Client, ControlPublish, LinkClient};
+use crate::ports::{Client, ControlPublish, LinkClient, Retained};
 
 /// A session with what the shell knows about it.
 pub(crate) struct Slot {
@@ -34,7 +34,10 @@ pub(crate) struct Slot {
 pub(crate) struct Replay {
     pub(crate) filter: TopicFilter,
     pub(crate) options: MatchedOptions,
-    pub(crate) after: Option<Arc<str>>,
+    /// Read from the state, not yet delivered.
+    pub(crate) waiting: VecDeque<Retained>,
+    /// Where the state is read next; `None`: all of it was.
+    pub(crate) cursor: Option<usize>,
 }
 
 /// A connection with its client.

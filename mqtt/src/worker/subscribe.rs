@@ -1,6 +1,7 @@
 //! SUBSCRIBE and UNSUBSCRIBE: each filter is checked alone, and SUBACK leaves when the routes are
 //! visible (ARCHITECTURE §4, subscribe visibility).
 
+use std::collections::VecDeque;
 use std::num::NonZeroU16;
 
 use spanmq_session::{MatchedOptions, SubscriptionOptions, reason};
@@ -182,7 +183,7 @@ impl Worker {
         }
         if let Some(slot) = self.slots.get_mut(key) {
             let replays = pending.retained.into_iter().map(|(filter, options)| {
-                Replay { filter, options, after: None }
+                Replay { filter, options, waiting: VecDeque::new(), cursor: Some(0) }
             });
             slot.replays.extend(replays);
         }
