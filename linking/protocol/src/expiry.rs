@@ -5,6 +5,8 @@
 //! machine performs it.
 
 mod machine;
+#[cfg(test)]
+mod tests;
 
 pub use machine::Expiry;
 

@@ -9,6 +9,8 @@
 
 mod dispatch;
 mod machine;
+#[cfg(test)]
+mod tests;
 
 pub use dispatch::{Lanes, lane_hash};
 pub use machine::Forwarder;

@@ -3,6 +3,9 @@
 //! Decides delivered or dropped, and with which reason code. Leaves the delivery, and recording
 //! the id once the delivery is durable, to the shell.
 
+#[cfg(test)]
+mod tests;
+
 use crate::binding::{ClientIdentity, InboundRule, Principal, may_speak};
 use crate::config::TopicList;
 use crate::dedup::DedupWindow;
@@ -82,7 +85,7 @@ pub fn decide(
         Ok(received) => received.message,
         Err(error) => return ignored(DropCause::BadPayload(error)),
     };
-    if !may_cross(&record.topic) {
+    if spanmq_topic::check_name(&record.topic).is_err() || !may_cross(&record.topic) {
         return ignored(DropCause::BadTopic);
     }
     if !link.topics.matches(&record.topic) {

@@ -3,6 +3,8 @@
 
 mod metrics;
 mod rollup;
+#[cfg(test)]
+mod tests;
 
 pub use metrics::{
     ForwardingMetrics, InboundMetrics, LinkMetrics, MetricsReport, NodeMetrics, ReplicationMetrics,

@@ -5,6 +5,8 @@
 //! for a change, its outcome comes back as an event, and only then is the packet acknowledged.
 
 mod machine;
+#[cfg(test)]
+mod tests;
 
 pub use machine::UpstreamConnection;
 

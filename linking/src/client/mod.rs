@@ -121,7 +121,6 @@ pub(crate) enum Incoming {
     },
     Publish {
         id: Option<NonZeroU16>,
-        topic: String,
         correlation_data: bytes::Bytes,
         payload: bytes::Bytes,
     },
@@ -137,7 +136,6 @@ pub(crate) fn incoming(item: Decoded) -> Incoming {
     match item {
         Decoded::Publish(publish, payload, _) => Incoming::Publish {
             id: publish.packet_id,
-            topic: publish.topic.to_string(),
             correlation_data: publish
                 .properties
                 .correlation_data

@@ -1,0 +1,30 @@
+//! The last state changes of a link on this node.
+
+use actix_web::{HttpResponse, web};
+use serde_json::{Value, json};
+
+use super::read::NOT_FOUND;
+use crate::error::{ApiError, ApiResult};
+use crate::question::rfc3339;
+use crate::server::Shared;
+
+pub(super) async fn events(
+    shared: web::Data<Shared>,
+    name: web::Path<String>,
+) -> ApiResult<HttpResponse> {
+    let linking = shared.node.linking();
+    let (_, board, _) = linking.board(&name).ok_or_else(|| ApiError::not_found(NOT_FOUND))?;
+    let node = shared.node.name();
+    let row = |event: spanmq_linking::Event| {
+        json!({
+            "node": *node,
+            "at": rfc3339(event.at),
+            "part": event.part,
+            "who": event.who,
+            "state": event.state,
+            "reason": event.reason.as_ref().map(|r| r.word.as_str()),
+            "message": event.reason.as_ref().map(ToString::to_string),
+        })
+    };
+    Ok(HttpResponse::Ok().json(board.events().into_iter().map(row).collect::<Vec<Value>>()))
+}

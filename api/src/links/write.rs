@@ -1,0 +1,269 @@
+//! Creating, changing, deleting links: validated here, decided by the replicated state.
+
+use actix_web::http::header::IF_MATCH;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::Value;
+use spanmq_link_protocol::config::{
+    LinkConfig, ParseContext, PathBase, Reveal, ValidationError, all_errors_text, check_list,
+    first_error_text, keep_stored_secrets, parse_create, parse_update,
+};
+use spanmq_link_protocol::status::Dialect;
+use spanmq_state::command::{LinkCommand, LinkReply, LinkSpec};
+use spanmq_state::{Command, Reply, Revision, SecretText};
+
+use super::{Options, read};
+use crate::auth::Caller;
+use crate::error::{ApiError, ApiResult};
+use crate::server::Shared;
+
+pub(super) async fn create(
+    shared: web::Data<Shared>,
+    caller: web::ReqData<Caller>,
+    options: web::Query<Options>,
+    body: web::Json<Value>,
+) -> ApiResult<HttpResponse> {
+    let link = parse_new(&shared, &body)?;
+    propose(&shared, &caller, "Create", LinkCommand::Create(spec(&link))).await?;
+    let shown = show(&shared, &link.name, options.dialect(&shared)).await?;
+    Ok(HttpResponse::Created().json(shown))
+}
+
+/// An object: upsert by name. An array: the whole list (4.3).
+pub(super) async fn upsert_or_replace(
+    shared: web::Data<Shared>,
+    caller: web::ReqData<Caller>,
+    options: web::Query<Options>,
+    body: web::Json<Value>,
+) -> ApiResult<HttpResponse> {
+    let dialect = options.dialect(&shared);
+    if let Value::Array(list) = &*body {
+        return replace(&shared, &caller, list, dialect).await;
+    }
+    let name = body.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    if read::get(&shared, &name).is_some() {
+        let link = parse_change(&shared, &name, &body)?;
+        let command = LinkCommand::Update { spec: spec(&link), expected: None };
+        propose(&shared, &caller, "Update", command).await?;
+        return Ok(HttpResponse::Ok().json(show(&shared, &name, dialect).await?));
+    }
+    let link = parse_new(&shared, &body)?;
+    propose(&shared, &caller, "Create", LinkCommand::Create(spec(&link))).await?;
+    Ok(HttpResponse::Created().json(show(&shared, &name, dialect).await?))
+}
+
+async fn replace(
+    shared: &Shared,
+    caller: &Caller,
+    list: &[Value],
+    dialect: Dialect,
+) -> ApiResult<HttpResponse> {
+    let mut links = Vec::with_capacity(list.len());
+    let local_cluster = shared.node.cluster_name();
+    let context = ParseContext { local_cluster: &local_cluster };
+    for (position, item) in list.iter().enumerate() {
+        let name = item.get("name").and_then(Value::as_str).unwrap_or_default();
+        let item = with_stored_secrets(shared, name, item)?;
+        let parsed = parse_create(&item, context);
+        links
+            .push(parsed.map_err(|e| refuse(&all_errors_text(&e, PathBase::Saving { position })))?);
+    }
+    check(&links)?;
+    let links = links.iter().map(spec).collect();
+    propose(shared, caller, "Update", LinkCommand::ReplaceAll { links, expected: None }).await?;
+    let mut shown = Vec::new();
+    for link in read::all(shared) {
+        shown.push(read::shown(shared, &link, dialect).await?);
+    }
+    Ok(HttpResponse::Ok().json(shown))
+}
+
+pub(super) async fn update_emqx(
+    shared: web::Data<Shared>,
+    caller: web::ReqData<Caller>,
+    name: web::Path<String>,
+    request: HttpRequest,
+    body: web::Json<Value>,
+) -> ApiResult<HttpResponse> {
+    update(&shared, &caller, &name, &request, &body, Dialect::Emqx).await
+}
+
+pub(super) async fn update_document(
+    shared: web::Data<Shared>,
+    caller: web::ReqData<Caller>,
+    name: web::Path<String>,
+    options: web::Query<Options>,
+    request: HttpRequest,
+    body: web::Json<Value>,
+) -> ApiResult<HttpResponse> {
+    let dialect = options.dialect(&shared);
+    update(&shared, &caller, &name, &request, &body, dialect).await
+}
+
+async fn update(
+    shared: &Shared,
+    caller: &Caller,
+    name: &str,
+    request: &HttpRequest,
+    body: &Value,
+    dialect: Dialect,
+) -> ApiResult<HttpResponse> {
+    let expected = if_match(request)?;
+    let link = parse_change(shared, name, body)?;
+    propose(shared, caller, "Update", LinkCommand::Update { spec: spec(&link), expected }).await?;
+    Ok(HttpResponse::Ok().json(show(shared, name, dialect).await?))
+}
+
+pub(super) async fn delete(
+    shared: web::Data<Shared>,
+    caller: web::ReqData<Caller>,
+    name: web::Path<String>,
+    request: HttpRequest,
+) -> ApiResult<HttpResponse> {
+    let command = LinkCommand::Delete { name: name.as_str().into(), expected: if_match(&request)? };
+    propose(&shared, &caller, "Delete", command).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+pub(super) async fn pause(
+    shared: web::Data<Shared>,
+    caller: web::ReqData<Caller>,
+    name: web::Path<String>,
+) -> ApiResult<HttpResponse> {
+    set_paused(&shared, &caller, &name, true).await
+}
+
+pub(super) async fn resume(
+    shared: web::Data<Shared>,
+    caller: web::ReqData<Caller>,
+    name: web::Path<String>,
+) -> ApiResult<HttpResponse> {
+    set_paused(&shared, &caller, &name, false).await
+}
+
+async fn set_paused(
+    shared: &Shared,
+    caller: &Caller,
+    name: &str,
+    paused: bool,
+) -> ApiResult<HttpResponse> {
+    let command = LinkCommand::SetPaused { name: name.into(), paused };
+    propose(shared, caller, "Update", command).await?;
+    Ok(HttpResponse::Ok().json(show(shared, name, Dialect::Emqx).await?))
+}
+
+async fn show(shared: &Shared, name: &str, dialect: Dialect) -> ApiResult<Value> {
+    let link = read::get(shared, name).ok_or_else(|| ApiError::not_found(read::NOT_FOUND))?;
+    read::shown(shared, &link, dialect).await
+}
+
+fn refuse(text: &str) -> ApiError {
+    ApiError::bad_request(text)
+}
+
+fn parse_new(shared: &Shared, body: &Value) -> ApiResult<LinkConfig> {
+    let local_cluster = shared.node.cluster_name();
+    parse_create(body, ParseContext { local_cluster: &local_cluster })
+        .map_err(|errors| refuse(&all_errors_text(&errors, PathBase::Create)))
+}
+
+/// PUT replaces the entry; the path's name wins (C-4), `******` keeps the stored secret (R-6).
+fn parse_change(shared: &Shared, name: &str, body: &Value) -> ApiResult<LinkConfig> {
+    let link = read::get(shared, name).ok_or_else(|| ApiError::not_found(read::NOT_FOUND))?;
+    let position = read::all(shared).iter().position(|l| *l.name == *name).unwrap_or(0);
+    let stored = read::parsed(shared, &link)?;
+    let local_cluster = shared.node.cluster_name();
+    parse_update(body, &stored, ParseContext { local_cluster: &local_cluster })
+        .map_err(|errors| refuse(&first_error_text(&errors, PathBase::Update { position })))
+}
+
+fn with_stored_secrets(shared: &Shared, name: &str, body: &Value) -> ApiResult<Value> {
+    let mut body = body.clone();
+    if let Some(link) = read::get(shared, name) {
+        let stored = read::parsed(shared, &link)?.to_json(Reveal::Stored);
+        keep_stored_secrets(&mut body, &stored);
+    }
+    Ok(body)
+}
+
+fn check(links: &[LinkConfig]) -> ApiResult<()> {
+    let errors: Vec<ValidationError> = check_list(links);
+    match errors.is_empty() {
+        true => Ok(()),
+        false => Err(refuse(&all_errors_text(&errors, PathBase::Saving { position: 0 }))),
+    }
+}
+
+fn spec(link: &LinkConfig) -> LinkSpec {
+    LinkSpec {
+        name: link.name.as_str().into(),
+        server: link.server.as_text().into(),
+        clientid: link.clientid.as_str().into(),
+        enable: link.enable,
+        config: SecretText::new(link.to_json(Reveal::Stored).to_string()),
+        counter: link.ps_actor_incarnation,
+    }
+}
+
+fn if_match(request: &HttpRequest) -> ApiResult<Option<Revision>> {
+    let Some(value) = request.headers().get(IF_MATCH) else { return Ok(None) };
+    let revision = value.to_str().ok().and_then(|text| text.trim_matches('"').parse().ok());
+    revision
+        .map(Some)
+        .ok_or_else(|| ApiError::bad_request("If-Match wants the ETag of an earlier answer"))
+}
+
+/// `what` begins the message of other failures (R-2).
+async fn propose(
+    shared: &Shared,
+    caller: &Caller,
+    what: &str,
+    command: LinkCommand,
+) -> ApiResult<Revision> {
+    let named = name_of(&command);
+    let applied = shared.node.propose(vec![Command::Link(command)]).await?;
+    let reply = match applied.replies.into_iter().next() {
+        Some(Reply::Link(reply)) => reply,
+        _ => return Err(ApiError::internal(format!("{what} link failed: no reply"))),
+    };
+    tracing::info!(
+        operation = what,
+        link = named,
+        by = caller.name,
+        ?reply,
+        "link changed over REST"
+    );
+    match reply {
+        LinkReply::Done { revision, .. } | LinkReply::Unchanged { revision } => Ok(revision),
+        LinkReply::AlreadyExists { .. } => {
+            Err(ApiError::new(400, "ALREADY_EXISTS", "Cluster link already exists"))
+        }
+        LinkReply::NotFound { .. } => Err(ApiError::not_found(read::NOT_FOUND)),
+        LinkReply::Conflict { revision } => Err(ApiError::new(
+            412,
+            "PRECONDITION_FAILED",
+            format!("The link was changed meanwhile; its revision is {revision}. Read it again."),
+        )),
+        LinkReply::SameConnection { other } => Err(refuse(&format!(
+            "{what} link failed: link {other} has the same server and clientid; give this one another clientid"
+        ))),
+        LinkReply::Duplicate { name } => {
+            Err(refuse(&format!("{what} link failed: the name {name} is twice in the list")))
+        }
+        LinkReply::LinkToSelf => Err(refuse(&format!(
+            "{what} link failed: cluster_link_to_self: the name is this cluster's own; use the remote cluster's name"
+        ))),
+        LinkReply::TooMany { limit } => {
+            Err(refuse(&format!("{what} link failed: there are {limit} links already")))
+        }
+    }
+}
+
+fn name_of(command: &LinkCommand) -> String {
+    match command {
+        LinkCommand::Create(spec) | LinkCommand::Update { spec, .. } => spec.name.to_string(),
+        LinkCommand::Delete { name, .. }
+        | LinkCommand::SetEnabled { name, .. }
+        | LinkCommand::SetPaused { name, .. } => name.to_string(),
+        LinkCommand::ReplaceAll { .. } => "*".to_owned(),
+    }
+}

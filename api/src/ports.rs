@@ -1,0 +1,75 @@
+//! What the handlers need from the node. `node/src/wiring` implements it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use spanmq_linking::Linking;
+use spanmq_state::{Applied, Command, NodeId, State};
+
+/// A boxed future that may be awaited on any thread.
+pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// The cluster cannot decide now: no leader, or no majority.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoQuorum;
+
+/// A member as this node sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberView {
+    /// Raft's number.
+    pub id: NodeId,
+    /// `NAME@HOST`.
+    pub name: Arc<str>,
+    /// Whether this node can talk to it (itself: always).
+    pub running: bool,
+    /// `leader`, `follower`, `learner` or `unknown`.
+    pub role: &'static str,
+    /// Cluster port.
+    pub cluster_addr: Arc<str>,
+    /// REST.
+    pub api_addr: Arc<str>,
+    /// Build.
+    pub version: Arc<str>,
+}
+
+/// The cluster as this node sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterView {
+    /// Everybody, by name.
+    pub members: Vec<MemberView>,
+    /// Who leads, if known.
+    pub leader: Option<NodeId>,
+    /// Raft term.
+    pub term: u64,
+    /// Applied index here.
+    pub applied: u64,
+    /// How many more failures the cluster survives.
+    pub failures_tolerated: usize,
+    /// Whether a majority is reachable.
+    pub quorum: bool,
+}
+
+/// The node behind the API.
+pub trait Node: Send + Sync + 'static {
+    /// This node's id, name, cluster name.
+    fn id(&self) -> NodeId;
+    /// `NAME@HOST`.
+    fn name(&self) -> Arc<str>;
+    /// `cluster.name`.
+    fn cluster_name(&self) -> Arc<str>;
+    /// Whether it serves clients.
+    fn ready(&self) -> Result<(), String>;
+    /// Commits commands; the answer comes when this node has applied them.
+    fn propose(&self, commands: Vec<Command>) -> BoxFuture<Result<Applied, NoQuorum>>;
+    /// Waits until this node has applied all that was committed when it was called.
+    fn barrier(&self) -> BoxFuture<Result<(), NoQuorum>>;
+    /// Looks at the replicated state of this node.
+    fn read(&self, look: &mut dyn FnMut(&State));
+    /// Members and Raft.
+    fn cluster(&self) -> ClusterView;
+    /// Asks another node; its API answers with [`crate::answer`].
+    fn ask(&self, node: NodeId, question: Vec<u8>) -> BoxFuture<Option<Vec<u8>>>;
+    /// Linking on this node.
+    fn linking(&self) -> Arc<Linking>;
+}
