@@ -6,16 +6,16 @@ use std::fmt;
 const FEW: usize = 6;
 
 /// Ascending, without repeats.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct SlotSet(Repr);
 
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 enum Repr {
     Few { len: u8, slots: [u16; FEW] },
     Many(Box<Slots>),
 }
 
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 struct Slots(Vec<u16>);
 
 impl Default for SlotSet {

@@ -260,6 +260,7 @@ impl Routes {
         }
     }
 
+    /// One pass that edits in place.
     fn remove_all(
         &mut self,
         node: NodeId,
@@ -270,22 +271,59 @@ impl Routes {
         if self.nodes.get(&node).is_none_or(|run| run.entries == 0) {
             return;
         }
-        for shard in 0..SHARDS {
-            let Some(shard) = self.shards.at(shard) else { continue };
-            let mut keys = Vec::new();
-            for (filter, entry) in shard.entries.iter().filter(|(_, e)| e.count_of(node) > 0) {
-                if entry.nodes().contains(&node) {
-                    keys.push((None, filter.clone()));
+        let mut removed = 0;
+        for number in 0..SHARDS {
+            let holds = |shard: &RouteShard| shard.entries.values().any(|e| e.count_of(node) > 0);
+            if !self.shards.at(number).is_some_and(holds) {
+                continue;
+            }
+            let Some(shard) = self.shards.at_mut(number) else { continue };
+            let RouteShard { entries, digest } = shard;
+            let (pool, filters) = (&mut self.pool, &mut self.filters);
+            entries.retain(|filter, entry| {
+                let (smaller, gone) = without(entry, filter, node, &unwanted);
+                if gone == 0 {
+                    return true;
                 }
-                let groups = entry.groups().iter().filter(|g| entry.members(&g.group, node) > 0);
-                keys.extend(groups.map(|group| (Some(group.group.clone()), filter.clone())));
-            }
-            keys.retain(&unwanted);
-            keys.sort_unstable();
-            for (group, filter) in keys {
-                self.set(node, group.as_ref(), &filter, 0, changes);
-                tally.removed += 1;
-            }
+                removed += gone;
+                *digest =
+                    digest.wrapping_sub(entry.hash(filter)).wrapping_add(smaller.hash(filter));
+                let keep = !smaller.is_empty();
+                let smaller = keep.then(|| pool.share(smaller));
+                changes.view.push(ViewOp::Route { filter: filter.clone(), entry: smaller.clone() });
+                match smaller {
+                    Some(smaller) => *entry = smaller,
+                    None => *filters -= 1,
+                }
+                keep
+            });
+        }
+        tally.removed += removed;
+        if let Some(run) = self.nodes.get_mut(&node) {
+            run.entries -= u64::from(removed);
         }
     }
+}
+
+/// The entry less what is unwanted of the node, and how many parts that were.
+fn without(
+    entry: &RouteEntry,
+    filter: &Arc<str>,
+    node: NodeId,
+    unwanted: impl Fn(&RouteKey) -> bool,
+) -> (RouteEntry, u32) {
+    let mut smaller = entry.clone();
+    let mut gone = 0;
+    if entry.nodes().contains(&node) && unwanted(&(None, filter.clone())) {
+        smaller = smaller.with_node(node, false);
+        gone += 1;
+    }
+    for group in entry.groups() {
+        let name = &group.group;
+        if entry.members(name, node) > 0 && unwanted(&(Some(name.clone()), filter.clone())) {
+            smaller = smaller.with_members(name, filter, node, 0);
+            gone += 1;
+        }
+    }
+    (smaller, gone)
 }

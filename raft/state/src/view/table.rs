@@ -1,5 +1,6 @@
 //! The table that both copies of the view hold.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use left_right::Absorb;
@@ -16,6 +17,31 @@ struct Interest {
     links: SlotSet,
 }
 
+/// Equal interests share one allocation, so that a filter costs one pointer in each copy: a million
+/// filters have few different sets of nodes and links.
+#[derive(Clone, Default)]
+struct Pool(HashMap<(usize, SlotSet), Arc<Interest>>);
+
+/// Interests remembered; then the cache starts over.
+const POOL_MAX: usize = 4096;
+
+impl Pool {
+    /// The state shares equal entries already, so the address tells them apart. It cannot be that of
+    /// another one, as the pool keeps the entry alive.
+    fn share(&mut self, interest: Interest) -> Arc<Interest> {
+        let address = interest.route.as_ref().map_or(0, |route| Arc::as_ptr(route).addr());
+        let alone = interest.route.as_ref().is_some_and(|route| !route.groups().is_empty());
+        if alone {
+            return Arc::new(interest);
+        }
+        if self.0.len() >= POOL_MAX {
+            self.0.clear();
+        }
+        let key = (address, interest.links.clone());
+        self.0.entry(key).or_insert_with(|| Arc::new(interest)).clone()
+    }
+}
+
 #[derive(Clone)]
 struct LinkSlot {
     name: Arc<str>,
@@ -24,7 +50,8 @@ struct LinkSlot {
 
 #[derive(Clone, Default)]
 pub(super) struct Table {
-    filters: FilterTable<Interest>,
+    filters: FilterTable<Arc<Interest>>,
+    pool: Pool,
     links: Vec<Option<LinkSlot>>,
     pub(super) index: u64,
 }
@@ -98,18 +125,18 @@ impl Table {
         found
     }
 
-    fn edit(&mut self, filter: &TopicFilter, needs: bool, edit: impl FnOnce(&mut Interest)) {
-        let interest = if needs {
-            self.filters.get_or_insert_with(filter, Interest::default)
-        } else {
-            match self.filters.get_mut(filter) {
-                Some(interest) => interest,
-                None => return,
-            }
-        };
-        edit(interest);
+    fn edit(&mut self, filter: &TopicFilter, edit: impl FnOnce(&mut Interest)) {
+        let mut old = self.filters.get_mut(filter);
+        let mut interest = old.as_ref().map_or_else(Interest::default, |old| (***old).clone());
+        edit(&mut interest);
         if interest.route.is_none() && interest.links.is_empty() {
             self.filters.remove(filter);
+            return;
+        }
+        let interest = self.pool.share(interest);
+        match &mut old {
+            Some(old) => **old = interest,
+            None => drop(self.filters.insert(filter.clone(), interest)),
         }
     }
 }
@@ -118,15 +145,15 @@ impl Absorb<TableOp> for Table {
     fn absorb_first(&mut self, op: &mut TableOp, _: &Self) {
         match op {
             TableOp::Route(filter, entry) => {
-                self.edit(filter, entry.is_some(), |interest| interest.route = entry.clone());
+                self.edit(filter, |interest| interest.route = entry.clone());
             }
             TableOp::Learnt(filter, slot, true) => {
-                self.edit(filter, true, |interest| {
+                self.edit(filter, |interest| {
                     interest.links.insert(*slot);
                 });
             }
             TableOp::Learnt(filter, slot, false) => {
-                self.edit(filter, false, |interest| {
+                self.edit(filter, |interest| {
                     interest.links.remove(*slot);
                 });
             }
