@@ -9,6 +9,7 @@
 
 mod bootstrap;
 mod machine;
+mod state;
 mod syncer;
 #[cfg(test)]
 mod tests;

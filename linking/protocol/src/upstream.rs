@@ -41,6 +41,7 @@ pub struct RoutePublish {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "one event lives at a time")]
 pub enum Event {
     Publish(RoutePublish),
     /// Outcome of [`Command::ActorInit`].

@@ -133,7 +133,7 @@ impl World {
         let mut random = Random(seed);
         let now = Instant::now();
         // Half of the schedules meet a resync while the network is bad.
-        let resync = if seed % 2 == 0 { Duration::from_secs(4) } else { RESYNC_INTERVAL };
+        let resync = if seed.is_multiple_of(2) { Duration::from_secs(4) } else { RESYNC_INTERVAL };
         let actor = start_actor(1, resync, random.next(), now);
         World {
             always_false: seed % 4 == 3,

@@ -18,6 +18,8 @@ mod render;
 mod secret;
 mod server;
 mod ssl;
+#[cfg(test)]
+mod tests;
 mod topics;
 mod tuning;
 mod units;

@@ -279,8 +279,9 @@ fn read_topics(fields: &mut Fields<'_, '_>) -> Option<TopicList> {
 fn read_ssl(fields: &mut Fields<'_, '_>) -> SslConfig {
     let defaults = SslConfig::default();
     let mut ignored = Map::new();
-    for (name, _) in super::ssl::ignored_defaults() {
-        if let Some(value) = fields.value(name) {
+    for (name, default) in super::ssl::ignored_defaults() {
+        // Kept only when it differs, so that writing back what was read changes nothing.
+        if let Some(value) = fields.value(name).filter(|value| Some(*value) != default.as_ref()) {
             ignored.insert(name.to_owned(), value.clone());
         }
     }

@@ -22,7 +22,7 @@ pub struct SslConfig {
     pub depth: u32,
     /// Default: both.
     pub versions: Vec<TlsVersion>,
-    /// Accepted, stored and ignored (1.2).
+    /// Accepted, stored and ignored (1.2); only what differs from the default.
     pub ignored: Map<String, Value>,
 }
 
@@ -104,21 +104,4 @@ pub(super) fn ignored_defaults() -> [(&'static str, Option<Value>); 9] {
         ("verify_peer_ext_key_usage", None),
         ("managed_certs", None),
     ]
-}
-
-impl SslConfig {
-    /// Names of ignored fields that ask for something else than their default.
-    pub fn ignored_fields(&self) -> Vec<&str> {
-        let defaults = ignored_defaults();
-        let asks = |name: &str, value: &Value| {
-            !defaults
-                .iter()
-                .any(|(known, default)| *known == name && default.as_ref() == Some(value))
-        };
-        self.ignored
-            .iter()
-            .filter(|(name, value)| asks(name, value))
-            .map(|(n, _)| n.as_str())
-            .collect()
-    }
 }

@@ -40,7 +40,7 @@ pub fn warnings(link: &LinkConfig) -> Vec<ConfigWarning> {
             "server begins with mqtts://, but ssl.enable is false: the connection is not encrypted.".to_owned(),
         );
     }
-    let ignored = link.ssl.ignored_fields();
+    let ignored: Vec<&str> = link.ssl.ignored.keys().map(String::as_str).collect();
     if link.ssl.enable && !ignored.is_empty() {
         warn(
             "ssl_fields_ignored",

@@ -22,8 +22,11 @@ impl Lanes {
     }
 }
 
+/// Scales by the high bits, which are the well mixed ones. When one count divides the other, each
+/// lane feeds exactly one connection.
 fn index(hash: u64, count: u32) -> u32 {
-    u32::try_from(hash % u64::from(count.max(1))).unwrap_or(0)
+    let mixed = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    u32::try_from((mixed * u64::from(count)) >> 32).unwrap_or(0)
 }
 
 /// What decides the lane: the publishing connection, or chance. Stable over restarts, because

@@ -261,10 +261,14 @@ fn one_client_always_takes_one_lane_and_one_connection() {
     let lanes = Lanes { workers: 16, connections: 8 };
     let hash = |id: &str| lane_hash(DispatchStrategy::PerClientId, id, 12_345);
     assert_eq!(hash("client-1"), hash("client-1"));
-    assert_eq!(hash("client-1"), 0x7d66_1b30_a519_a93b, "stable over releases");
+    assert_eq!(hash("client-1"), 0xb61d_e2d2_08d3_6e08, "stable over releases");
     let used: std::collections::BTreeSet<u32> =
         (0..200).map(|n| lanes.connection(hash(&format!("client-{n}")))).collect();
     assert_eq!(used.len(), 8, "clients spread over all connections");
+    for n in 0..200 {
+        let hash = hash(&format!("client-{n}"));
+        assert_eq!(lanes.worker(hash) / 2, lanes.connection(hash), "a lane feeds one connection");
+    }
     assert_eq!(lane_hash(DispatchStrategy::Random, "client-1", 77), 77);
     assert_eq!(Lanes { workers: 0, connections: 0 }.worker(5), 0);
 }

@@ -95,6 +95,27 @@ impl ReasonWord {
         )
     }
 
+    /// The remote answered, and somebody must change something there or here.
+    pub const fn is_refusal(self) -> bool {
+        use ReasonWord as W;
+        matches!(
+            self,
+            W::UnknownCluster
+                | W::BadRemoteClusterName
+                | W::LinkDisabledAtRemote
+                | W::Refused
+                | W::AclDenied
+                | W::RespSubscriptionDenied
+                | W::LoginRefused
+                | W::ClientIdRefused
+                | W::Banned
+                | W::PeerNotMqtt5
+                | W::ConnectRefused
+                | W::BatchRefused
+                | W::QuotaExceeded
+        )
+    }
+
     /// The reason behind a CONNACK refusal.
     pub const fn from_connack(code: u8) -> ReasonWord {
         match code {
@@ -112,7 +133,7 @@ impl ReasonWord {
     /// The reason behind a DISCONNECT from the remote.
     pub const fn from_disconnect(code: u8) -> ReasonWord {
         match code {
-            0x83 | 0x81 | 0x82 => ReasonWord::RemoteProtocolError,
+            0x81..=0x83 => ReasonWord::RemoteProtocolError,
             0x87 => ReasonWord::AclDenied,
             0x88 | 0x89 | 0x8b => ReasonWord::ServerBusy,
             0x8d => ReasonWord::KeepAliveTimeout,

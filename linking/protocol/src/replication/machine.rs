@@ -1,6 +1,7 @@
 //! The state machine of one replication actor (table at the end of LINK-SPEC 2.4).
 
 use super::bootstrap::Bootstrap;
+use super::state::{Handshake, State, Sync};
 use super::syncer::Syncer;
 use super::{
     ANSWER_LIMIT, BATCH_ACK_LIMIT, CONNECT_LIMIT, Command, Event, HEARTBEAT_INTERVAL, Packet,
@@ -53,43 +54,6 @@ pub struct Replication {
     attempt: u64,
     shown: (Phase, Option<Reason>),
     counters: ReplicationCounters,
-}
-
-enum State {
-    Disconnected {
-        retry_at: Instant,
-    },
-    Connecting {
-        deadline: Instant,
-    },
-    Subscribing {
-        deadline: Instant,
-    },
-    Handshaking(Handshake),
-    /// The first run, and the resyncs, which do not change the phase shown.
-    Bootstrapping {
-        work: Bootstrap,
-    },
-    Online(Sync),
-    Stopped,
-}
-
-struct Handshake {
-    request: RequestId,
-    token: PacketToken,
-    deadline: Instant,
-    acknowledged: bool,
-    /// `need_bootstrap` of an accepting answer.
-    answer: Option<bool>,
-}
-
-/// Incremental updates while online.
-#[derive(Default)]
-struct Sync {
-    outstanding: Option<(PacketToken, Instant)>,
-    send_at: Option<Instant>,
-    not_before: Option<Instant>,
-    errors: u32,
 }
 
 impl Replication {
@@ -168,16 +132,8 @@ impl Replication {
     /// When [`Event::Tick`] is due next; `None` when only other events can move the machine.
     pub fn next_deadline(&self) -> Option<Instant> {
         match &self.state {
-            State::Stopped => None,
-            State::Disconnected { retry_at } => self.incarnation.map(|_| *retry_at),
-            State::Connecting { deadline } | State::Subscribing { deadline } => Some(*deadline),
-            State::Handshaking(handshake) => Some(handshake.deadline),
-            State::Bootstrapping { work } => earliest([work.deadline(), Some(self.heartbeat_at)]),
-            State::Online(sync) => {
-                let ack = sync.outstanding.map(|(_, deadline)| deadline);
-                let resync = self.resync_at.filter(|_| sync.outstanding.is_none());
-                earliest([ack, sync.send_at, Some(self.heartbeat_at), resync])
-            }
+            State::Disconnected { .. } if self.incarnation.is_none() => None,
+            state => state.deadline(self.heartbeat_at, self.resync_at),
         }
     }
 
@@ -436,7 +392,7 @@ impl Replication {
 
     fn send_changes(&mut self, now: Instant, out: &mut Vec<Command>) {
         let State::Online(sync) = &mut self.state else { return };
-        if sync.outstanding.is_some() || !sync.send_at.is_some_and(|at| now >= at) {
+        if sync.outstanding.is_some() || sync.send_at.is_none_or(|at| now < at) {
             return;
         }
         sync.send_at = None;
@@ -483,7 +439,7 @@ impl Replication {
         let reason = self.retry.judge_takeover(now, reason);
         let retry_at = self.retry.next_attempt(now, (self.entropy)());
         self.state = State::Disconnected { retry_at };
-        let phase = if is_refusal(reason.word) { Phase::Rejected } else { Phase::Disconnected };
+        let phase = if reason.word.is_refusal() { Phase::Rejected } else { Phase::Disconnected };
         let loud = self.retry.failed(reason.word);
         self.show(phase, Some(reason), loud, out);
     }
@@ -537,29 +493,4 @@ impl Replication {
         let payload = encode_batch(&self.settings.actor, incarnation, batch.iter());
         self.packet(Some(token), payload, None)
     }
-}
-
-/// The remote answered, and somebody must change something there or here.
-const fn is_refusal(word: ReasonWord) -> bool {
-    use ReasonWord as W;
-    matches!(
-        word,
-        W::UnknownCluster
-            | W::BadRemoteClusterName
-            | W::LinkDisabledAtRemote
-            | W::Refused
-            | W::AclDenied
-            | W::RespSubscriptionDenied
-            | W::LoginRefused
-            | W::ClientIdRefused
-            | W::Banned
-            | W::PeerNotMqtt5
-            | W::ConnectRefused
-            | W::BatchRefused
-            | W::QuotaExceeded
-    )
-}
-
-fn earliest<const N: usize>(times: [Option<Instant>; N]) -> Option<Instant> {
-    times.into_iter().flatten().min()
 }

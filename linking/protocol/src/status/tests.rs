@@ -45,7 +45,10 @@ fn both_dialects_name_each_state_of_a_node_in_their_words() {
 #[test]
 fn nodes_that_agree_give_the_clusters_word_in_the_order_of_their_names() {
     let status = roll_up(vec![node("n2", online()), node("n1", online())], Dialect::Emqx);
-    assert_eq!((status.status.as_str(), status.replication_status.as_str()), ("connected", "online"));
+    assert_eq!(
+        (status.status.as_str(), status.replication_status.as_str()),
+        ("connected", "online")
+    );
     assert_eq!(
         serde_json::to_value(&status).unwrap(),
         json!({
@@ -64,10 +67,9 @@ fn nodes_that_differ_or_do_not_answer_are_inconsistent() {
     let down = Some(report(PoolState::Disconnected, Phase::Disconnected));
     let status = roll_up(vec![node("n1", online()), node("n2", down)], Dialect::Guide);
     assert_eq!(status.status, "inconsistent");
-    for nodes in [
-        vec![node("n1", online()), node("n2", None)],
-        vec![node("n1", None), node("n2", None)],
-    ] {
+    for nodes in
+        [vec![node("n1", online()), node("n2", None)], vec![node("n1", None), node("n2", None)]]
+    {
         let status = roll_up(nodes, Dialect::Emqx);
         assert_eq!(status.status, "inconsistent");
         assert_eq!(status.reason.unwrap().code, "node_unreachable");
@@ -85,8 +87,11 @@ fn the_reason_of_a_node_is_the_reason_of_the_link() {
     };
     let reason = Some(ReasonReport::of(&Reason::new(ReasonWord::UnknownCluster), &context));
     let since = Some("2026-01-01T00:00:00Z".to_owned());
-    let rejected =
-        NodeReport { reason, since: since.clone(), ..report(PoolState::Connected, Phase::Rejected) };
+    let rejected = NodeReport {
+        reason,
+        since: since.clone(),
+        ..report(PoolState::Connected, Phase::Rejected)
+    };
     let status = roll_up(vec![node("n1", Some(rejected))], Dialect::Guide);
     assert_eq!(status.status, "disconnected");
     assert_eq!(status.replication_status, "rejected");

@@ -181,7 +181,8 @@ fn a_batch_is_acknowledged_when_it_is_applied() {
     let ops = vec![RouteOp::add("t/1", "t/1")];
     let expected = Command::RouteOps { token: TOKEN, actor: actor(), incarnation: 1000, ops };
     assert_eq!(commands, [expected]);
-    let applied = Event::RoutesDone { token: TOKEN, outcome: RoutesOutcome::Applied { invalid: 0 } };
+    let applied =
+        Event::RoutesDone { token: TOKEN, outcome: RoutesOutcome::Applied { invalid: 0 } };
     assert_eq!(connection.handle(applied), [ack(code::NO_MATCHING_SUBSCRIBERS)]);
 }
 
@@ -252,10 +253,10 @@ fn everything_that_w25_names_ends_the_connection() {
         ("another incarnation", publish(batch("n1@x", 999, &["t"]))),
         ("heartbeat of another incarnation", publish(heartbeat("n1@x", 1001))),
         ("second handshake for another actor", publish(other_actor)),
-        ("another cluster", RoutePublish {
-            cluster: "cl.y".into(),
-            ..publish(batch("n1@x", 1000, &["t"]))
-        }),
+        (
+            "another cluster",
+            RoutePublish { cluster: "cl.y".into(), ..publish(batch("n1@x", 1000, &["t"])) },
+        ),
         ("no response topic", RoutePublish { response_topic: None, ..publish(init("cl.a")) }),
         ("no correlation", RoutePublish { correlation_data: None, ..publish(init("cl.a")) }),
         ("link gone", RoutePublish { link: None, ..publish(batch("n1@x", 1000, &["t"])) }),
