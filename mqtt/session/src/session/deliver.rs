@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Instant};
 
 use super::Session;
 use crate::{
-    Delivered, DropReason, Entry, JournalOp, MatchedOptions, Message, MessageId, QoS, Redispatch,
+    Delivered, DropReason, Entry, JournalOp, MatchedOptions, Message, MessageId, QoS,
     inbox::Placement, queued::Queued,
 };
 
@@ -105,48 +105,5 @@ impl Session {
             }
         }
         self.inbox.end_of_load();
-    }
-
-    /// Gives back what this session was picked for as member of shared groups and has not
-    /// acknowledged: all that waits in memory and QoS 1 in flight. QoS 2 in flight stays: it may
-    /// only go to this client [MQTT-4.8.2-4] [MQTT-4.8.2-5].
-    ///
-    /// Call it when the connection has ended, with `elsewhere` telling whether the group has
-    /// another member now. Only messages of such groups are given back.
-    pub fn reclaim_shared(
-        &mut self,
-        mut elsewhere: impl FnMut(&spanmq_topic::SharedFilter) -> bool,
-        out: &mut Vec<Redispatch>,
-        ops: &mut Vec<JournalOp>,
-    ) {
-        let journaled = self.is_persistent();
-        let mut give = |queued: &Queued| {
-            let filter = queued.entry.shared.as_ref().filter(|shared| elsewhere(shared))?;
-            let message = Arc::clone(&queued.message);
-            let qos = queued.entry.qos;
-            Some(Redispatch { filter: Arc::clone(filter), message, qos })
-        };
-        let mut index = 0;
-        while let Some(flight) = self.window.unacked().get(index) {
-            let given = Some(&flight.queued).filter(|queued| queued.entry.qos != QoS::ExactlyOnce);
-            let Some(redispatch) = given.and_then(&mut give) else {
-                index += 1;
-                continue;
-            };
-            let (seq, packet_id) = (flight.queued.entry.seq, flight.packet_id);
-            self.window.remove(index);
-            out.push(redispatch);
-            if journaled {
-                ops.push(JournalOp::Acked { seq, packet_id });
-            }
-        }
-        self.inbox.retain(|queued| {
-            let Some(redispatch) = give(queued) else { return true };
-            out.push(redispatch);
-            if journaled && queued.entry.qos.is_acknowledged() {
-                ops.push(JournalOp::Dropped { seq: queued.entry.seq });
-            }
-            false
-        });
     }
 }

@@ -10,6 +10,7 @@ mod deliver;
 mod export;
 mod inbound;
 mod pump;
+mod reclaim;
 mod replay;
 mod subscribe;
 
