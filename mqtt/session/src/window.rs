@@ -194,19 +194,6 @@ const fn successor(packet_id: u16) -> u16 {
 }
 
 /// Steps of [`successor`] from one id to another.
-const fn distance(from: u16, to: u16) -> u16 {
+pub(crate) const fn distance(from: u16, to: u16) -> u16 {
     if to >= from { to - from } else { to.wrapping_sub(from).wrapping_sub(1) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_distance_of_packet_ids_skips_zero() {
-        assert_eq!(distance(1, 1), 0);
-        assert_eq!(distance(5, 9), 4);
-        assert_eq!(distance(65_535, 1), 1);
-        assert_eq!(distance(2, 1), 65_534);
-    }
 }

@@ -18,3 +18,4 @@ mod session_expiry;
 mod shared;
 mod subscribe;
 mod will;
+mod window;
