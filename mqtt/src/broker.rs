@@ -8,10 +8,10 @@ use std::time::Duration;
 use ntex_net::DefaultRuntime;
 use ntex_rt::{Arbiter, System};
 use parking_lot::Mutex;
-use spanmq_session::Message;
+use spanmq_session::{Limits, Message};
 use tokio::sync::oneshot;
 
-use crate::config::{BrokerConfig, ListenerConfig, Transport};
+use crate::config::{BrokerConfig, Durability, ListenerConfig, Transport};
 use crate::interest::InterestStream;
 use crate::listener::{self, Gate, ListenerState};
 use crate::local_routes::LocalRoutes;
@@ -85,9 +85,10 @@ impl Broker {
         let bound = listeners.iter().map(|listener| listener.bound.clone()).collect();
         let workers = config.workers.clamp(1, WORKERS_MAX);
         let mailboxes: Vec<Mailbox<Mail>> = (0..workers).map(|_| Mailbox::new()).collect();
-        let opened = store::open(&config.store, &mailboxes)?;
-        let shared =
-            Arc::new(Shared::new(config, ports, mailboxes, opened.as_ref().map(|s| s.handle())));
+        let limits = limits(&config);
+        let opened = store::open(&config.store, &limits, &mailboxes)?;
+        let handle = opened.as_ref().map(store::Opened::handle);
+        let shared = Arc::new(Shared::new(config, limits, ports, mailboxes, handle));
         let (started, has_started) = std::sync::mpsc::channel();
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::Builder::new().name("mqtt-sys".into()).spawn({
@@ -101,6 +102,15 @@ impl Broker {
         let stop = Mutex::new(Some((stop, thread)));
         Ok(BrokerHandle(Arc::new(Inner { shared, bound, stop })))
     }
+}
+
+/// Without a store nothing can be spilled into it.
+fn limits(config: &BrokerConfig) -> Arc<Limits> {
+    let mut limits = config.limits.clone();
+    if config.store.durability == Durability::Memory {
+        limits.spill_messages_max = 0;
+    }
+    Arc::new(limits)
 }
 
 struct Listening {
@@ -151,12 +161,16 @@ fn run_system(
             view,
         );
         tokio::task::spawn_local(routes.run());
-        let mut recovered = store.map(store::Opened::into_sessions).unwrap_or_default();
+        let workers = shared.workers.len();
+        let (mut recovered, store) = match store.map(|store| store.into_parts(workers)) {
+            Some((sessions, thread)) => (sessions.into_iter(), Some(thread)),
+            None => (Vec::new().into_iter(), None),
+        };
         let mut arbiters = Vec::new();
         for id in 0..shared.workers.len() {
             let arbiter = Arbiter::with_name(format!("mqtt:worker:{id}"));
             let (shared, reader) = (shared.clone(), ViewReader::new(&readers));
-            let sessions = recovered.take_for(id, shared.workers.len());
+            let sessions = recovered.next().unwrap_or_default();
             let id = id as u16;
             arbiter.handle().spawn(async move {
                 let worker = Worker::new(id, shared, reader);
@@ -188,6 +202,8 @@ fn run_system(
             // A worker that panicked was reported when it did.
             let _ = arbiter.join();
         }
+        // After the workers: everything they sent is written.
+        drop(store);
     });
 }
 

@@ -42,11 +42,11 @@ impl std::fmt::Debug for Shared {
 impl Shared {
     pub(crate) fn new(
         config: BrokerConfig,
+        limits: Arc<Limits>,
         ports: Ports,
         workers: Vec<Mailbox<Mail>>,
         store: Option<StoreHandle>,
     ) -> Self {
-        let limits = Arc::new(config.limits.clone());
         let topic_limits = TopicLimits {
             bytes_max: usize::from(limits.topic_bytes_max),
             levels_max: usize::from(limits.topic_levels_max),

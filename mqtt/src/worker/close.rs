@@ -263,8 +263,15 @@ impl Worker {
         self.forget(key);
     }
 
-    /// Removes a session with its subscriptions from this worker.
+    /// Removes a session from this worker and from the store.
     pub(super) fn forget(&mut self, key: SlotKey) -> Option<Box<super::slot::Slot>> {
+        let slot = self.remove(key)?;
+        self.forget_journal(&slot);
+        Some(slot)
+    }
+
+    /// Removes a session with its subscriptions from this worker.
+    pub(super) fn remove(&mut self, key: SlotKey) -> Option<Box<super::slot::Slot>> {
         let slot = self.slots.remove(key)?;
         for (filter, _) in slot.session.subscriptions() {
             if let Some(op) = self.table.remove(key.index, filter) {
@@ -276,7 +283,6 @@ impl Worker {
         self.shared.metrics.sessions.add(-1);
         let place = Place { worker: self.id, key };
         self.shared.clients.remove(&slot.client.client_id, place);
-        self.forget_journal(&slot);
         Some(slot)
     }
 

@@ -34,8 +34,11 @@ impl Worker {
     pub(crate) fn attach(&mut self, attach: Attach) -> SlotKey {
         let Attach { client, terms, will, epoch, session, subscriptions, conn, connack } = attach;
         let client_id = client.client_id.clone();
+        let messages = session.as_ref().map(|export| export.messages.clone()).unwrap_or_default();
         let mut session = self.session_for(&client, &terms, epoch, session, &subscriptions);
         session.connect(&terms, &mut self.scratch.ops);
+        // The whole of it is journaled instead.
+        self.scratch.ops.clear();
         let conn = Conn::new(conn, self.now);
         let slot = Slot {
             session,
@@ -45,13 +48,14 @@ impl Worker {
             will_due: None,
             ends_at: None,
             dirty: false,
+            journaled: false,
             replays: Default::default(),
         };
         let key = self.adopt(slot);
         self.shared.clients.put(client_id, Place { worker: self.id, key });
         self.shared.metrics.clients.add(1);
         self.shared.metrics.connects_accepted.inc();
-        self.journal(key);
+        self.journal_whole(key, &messages);
         self.write(key, |encoder, out| encoder.connack(&connack, out));
         self.mark_dirty(key);
         key
@@ -125,7 +129,9 @@ impl Worker {
             // The session ends, so its will is due [MQTT-3.1.2-8].
             self.publish_will(place.key);
         }
-        let mut slot = self.forget(place.key)?;
+        let mut slot = if keep { self.remove(place.key) } else { self.forget(place.key) }?;
+        // The new place writes the whole journal anew: what is collected here must come before it.
+        self.send_store();
         keep.then(|| Box::new(slot.session.export()))
     }
 }

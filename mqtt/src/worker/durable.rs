@@ -2,17 +2,20 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
-use spanmq_session::{JournalOp, Message, MessageId};
+use spanmq_session::{JournalOp, Message, MessageId, ProtocolVersion, Session};
 use spanmq_state::Command;
 use spanmq_state::command::SessionCommand;
 
 use super::Worker;
 use super::flush::CommandWaiter;
 use super::slot::Slot;
+use super::timers::Due;
+use crate::clients::Place;
 use crate::mail::SlotKey;
-use crate::ports::Outcome;
-use crate::shared::Shared;
+use crate::ports::{Client, Outcome};
+use crate::shared::{Shared, wall_ms};
 use crate::store::{Record, StoreBatch, StoreHandle};
 
 /// The store as one worker uses it. Without a store (durability `memory`) nothing waits.
@@ -72,6 +75,7 @@ impl Worker {
         {
             self.store.records.push(Record::Body(body.clone()));
         }
+        slot.journaled = true;
         let client_id = slot.client.client_id.clone();
         let gates = self.scratch.ops.iter().any(JournalOp::goes_before_the_packet);
         for op in self.scratch.ops.drain(..) {
@@ -146,7 +150,7 @@ impl Worker {
 
     /// The session has ended or left: its journal goes.
     pub(super) fn forget_journal(&mut self, slot: &Slot) {
-        if self.store.handle.is_some() {
+        if self.store.handle.is_some() && slot.journaled {
             let client_id = slot.client.client_id.clone();
             self.store.records.push(Record::Forget { client_id });
             self.flusher.arm();
@@ -164,8 +168,66 @@ impl Worker {
 }
 
 impl Worker {
-    /// Takes the sessions of an earlier run, not connected.
-    pub(crate) fn adopt_recovered(&mut self, sessions: Vec<spanmq_session::Session>) {
-        let _ = sessions;
+    /// Takes the sessions of an earlier run, not connected. Their clocks go on.
+    pub(crate) fn adopt_recovered(&mut self, sessions: Vec<Session>) {
+        self.begin();
+        for session in sessions {
+            let meta = session.meta().clone();
+            let away_ms = wall_ms().saturating_sub(meta.offline_since_ms.unwrap_or_else(wall_ms));
+            let left = meta.expiry.ends_at(self.now).map(|at| {
+                at.checked_sub(Duration::from_millis(away_ms)).unwrap_or(self.now)
+            });
+            let client_id = session.client_id().clone();
+            let slot = Slot {
+                client: Arc::new(unknown_client(&client_id, meta.owner)),
+                session,
+                conn: None,
+                will: None,
+                will_due: None,
+                ends_at: left,
+                dirty: false,
+                journaled: true,
+                replays: VecDeque::new(),
+            };
+            let key = self.adopt(slot);
+            self.shared.clients.put(client_id, Place { worker: self.id, key });
+            if let Some(at) = left {
+                self.timers.add(at, key, Due::SessionEnd);
+            }
+        }
+    }
+
+    /// Writes a session that came from elsewhere, or is new, into the journal.
+    pub(super) fn journal_whole(&mut self, key: SlotKey, messages: &[Arc<Message>]) {
+        if self.store.handle.is_none() {
+            return;
+        }
+        let Some(slot) = self.slots.get_mut(key) else { return };
+        if !slot.session.is_persistent() {
+            return;
+        }
+        slot.journaled = true;
+        let bodies = messages.iter().filter(|message| message.qos.is_acknowledged());
+        self.store.records.extend(bodies.cloned().map(Record::Body));
+        let client_id = slot.client.client_id.clone();
+        let ops = slot.session.snapshot();
+        self.store.records.push(Record::Replace { client_id, ops });
+        self.flusher.arm();
+    }
+}
+
+/// What is known of a client before it comes back: enough to own its session.
+fn unknown_client(client_id: &Arc<str>, owner: Option<Arc<str>>) -> Client {
+    let principal = owner.unwrap_or_else(|| "".into());
+    Client {
+        client_id: client_id.clone(),
+        username: Some(principal.clone()).filter(|name| !name.is_empty()),
+        cert_cn: None,
+        peer: None,
+        listener: "".into(),
+        zone: "default".into(),
+        version: ProtocolVersion::V5,
+        principal,
+        is_superuser: false,
     }
 }

@@ -26,6 +26,8 @@ pub(crate) struct Slot {
     pub(crate) ends_at: Option<Instant>,
     /// Whether the slot waits in the worker's list of sessions to pump.
     pub(crate) dirty: bool,
+    /// Whether the store knows the session.
+    pub(crate) journaled: bool,
     /// Retained messages that are still to be delivered.
     pub(crate) replays: VecDeque<Replay>,
 }
@@ -149,10 +151,6 @@ impl Conn {
             }
         }
     }
-
-    pub(crate) fn is_gated(&self) -> bool {
-        !self.gate.is_empty()
-    }
 }
 
 /// The slots of a worker. A key outlives its session harmlessly: the generation differs.
@@ -160,7 +158,6 @@ impl Conn {
 pub(crate) struct Slots {
     entries: Vec<Entry>,
     free: Vec<u32>,
-    len: usize,
 }
 
 #[derive(Default)]
@@ -171,7 +168,6 @@ struct Entry {
 
 impl Slots {
     pub(crate) fn insert(&mut self, slot: Slot) -> SlotKey {
-        self.len += 1;
         let slot = Some(Box::new(slot));
         if let Some(index) = self.free.pop()
             && let Some(entry) = self.entries.get_mut(index as usize)
@@ -192,7 +188,6 @@ impl Slots {
         let slot = entry.slot.take()?;
         entry.generation = entry.generation.wrapping_add(1);
         self.free.push(key.index);
-        self.len -= 1;
         Some(slot)
     }
 
@@ -222,9 +217,5 @@ impl Slots {
             let slot = entry.slot.as_deref()?;
             Some((SlotKey { index, generation: entry.generation }, slot))
         })
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.len
     }
 }

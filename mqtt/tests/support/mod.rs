@@ -1,5 +1,5 @@
 //! A broker on one node with the real replicated state, applied without Raft, and a raw client.
-#![allow(dead_code, clippy::unwrap_used, clippy::panic)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::panic)]
 
 pub mod client;
 

@@ -1,0 +1,200 @@
+//! What the journal holds: which records are still needed, and what may go.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use spanmq_session::{JournalOp, MessageId};
+
+/// A session's ops are rewritten when so many more are in the journal than it needs.
+const SLACK_OPS: usize = 256;
+
+/// Records by what they are for.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    bodies: HashMap<MessageId, Body>,
+    sessions: HashMap<Arc<str>, Journal>,
+    /// First record of everything that is needed, oldest first.
+    oldest: BTreeMap<u64, Owner>,
+    body_bytes: u64,
+    /// Needs of ops before resets, while the journal is read.
+    remembered: Vec<MessageId>,
+}
+
+#[derive(Debug)]
+struct Body {
+    sequence: u64,
+    bytes: u64,
+    /// Deliveries that wait for it or have it in flight.
+    needed_by: u32,
+}
+
+#[derive(Debug, Default)]
+struct Journal {
+    records: Vec<u64>,
+    /// Deliveries that need a body, by their number.
+    deliveries: HashMap<u64, MessageId>,
+}
+
+/// Whose record it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Owner {
+    Body(MessageId),
+    Session(Arc<str>),
+}
+
+impl Index {
+    pub(super) fn body(&mut self, id: MessageId, sequence: u64, bytes: u64) {
+        let needed_by = match self.bodies.remove(&id) {
+            Some(before) => {
+                self.oldest.remove(&before.sequence);
+                self.body_bytes -= before.bytes;
+                before.needed_by
+            }
+            None => 0,
+        };
+        self.oldest.insert(sequence, Owner::Body(id));
+        self.body_bytes += bytes;
+        self.bodies.insert(id, Body { sequence, bytes, needed_by });
+    }
+
+    pub(super) fn op(&mut self, client_id: &Arc<str>, op: &JournalOp, sequence: u64) {
+        let journal = self.sessions.entry(client_id.clone()).or_default();
+        if journal.records.is_empty() {
+            self.oldest.insert(sequence, Owner::Session(client_id.clone()));
+        }
+        journal.records.push(sequence);
+        match op {
+            JournalOp::Enqueued(entry) => {
+                if journal.deliveries.insert(entry.seq, entry.message).is_none()
+                    && let Some(body) = self.bodies.get_mut(&entry.message)
+                {
+                    body.needed_by += 1;
+                }
+            }
+            JournalOp::Acked { seq, .. }
+            | JournalOp::Dropped { seq }
+            | JournalOp::Released { seq, .. } => {
+                if let Some(id) = journal.deliveries.remove(seq) {
+                    self.release(id);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn release(&mut self, id: MessageId) {
+        let Some(body) = self.bodies.get_mut(&id) else { return };
+        body.needed_by = body.needed_by.saturating_sub(1);
+        if body.needed_by == 0
+            && let Some(body) = self.bodies.remove(&id)
+        {
+            self.oldest.remove(&body.sequence);
+            self.body_bytes -= body.bytes;
+        }
+    }
+
+    pub(super) fn forget(&mut self, client_id: &str) {
+        let Some(journal) = self.sessions.remove(client_id) else { return };
+        if let Some(first) = journal.records.first() {
+            self.oldest.remove(first);
+        }
+        for id in journal.deliveries.into_values() {
+            self.release(id);
+        }
+    }
+
+    /// Bodies that came with no delivery: all sessions were full.
+    pub(super) fn drop_unneeded(&mut self, ids: &[MessageId]) {
+        for id in ids {
+            if self.bodies.get(id).is_some_and(|body| body.needed_by == 0) {
+                self.release(*id);
+            }
+        }
+    }
+
+    pub(super) fn sequence_of(&self, id: MessageId) -> Option<u64> {
+        self.bodies.get(&id).map(|body| body.sequence)
+    }
+
+    pub(super) fn records_of(&self, client_id: &str) -> &[u64] {
+        self.sessions.get(client_id).map_or(&[], |journal| &journal.records)
+    }
+
+    /// A session's ops begin anew; yields what its deliveries needed, to be given to
+    /// [`Index::settle`] once the new ops are in.
+    pub(super) fn reset(&mut self, client_id: &Arc<str>, sequence: u64) -> Vec<MessageId> {
+        let journal = self.sessions.entry(client_id.clone()).or_default();
+        if let Some(first) = journal.records.first() {
+            self.oldest.remove(first);
+        }
+        journal.records = vec![sequence];
+        self.oldest.insert(sequence, Owner::Session(client_id.clone()));
+        std::mem::take(&mut journal.deliveries).into_values().collect()
+    }
+
+    /// Gives up what the ops before a reset needed.
+    pub(super) fn settle(&mut self, before: Vec<MessageId>) {
+        for id in before {
+            self.release(id);
+        }
+    }
+
+    /// Keeps what a reset gave up until everything was read.
+    pub(super) fn remember(&mut self, before: Vec<MessageId>) {
+        self.remembered.extend(before);
+    }
+
+    /// Everything was read.
+    pub(super) fn settle_remembered(&mut self) {
+        let before = std::mem::take(&mut self.remembered);
+        self.settle(before);
+    }
+
+    /// Whether a session has many more ops in the journal than it needs.
+    pub(super) fn is_slack(&self, client_id: &str) -> bool {
+        self.sessions.get(client_id).is_some_and(|journal| {
+            journal.records.len() > SLACK_OPS + 4 * journal.deliveries.len()
+        })
+    }
+
+    /// The oldest record that is needed, and whose it is.
+    pub(super) fn first_needed(&self) -> Option<(u64, &Owner)> {
+        self.oldest.first_key_value().map(|(sequence, owner)| (*sequence, owner))
+    }
+
+    pub(super) fn body_bytes(&self) -> u64 {
+        self.body_bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use spanmq_session::{Entry, QoS, SubscriptionIds};
+
+    fn enqueued(seq: u64, id: u8) -> JournalOp {
+        JournalOp::Enqueued(Entry {
+            seq,
+            message: MessageId([id; 16]),
+            size: 1,
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            ids: SubscriptionIds::None,
+            shared: None,
+        })
+    }
+
+    #[test]
+    fn a_body_stays_as_long_as_any_session_needs_it() {
+        let mut index = Index::default();
+        let id = MessageId([1; 16]);
+        index.body(id, 0, 10);
+        index.op(&"a".into(), &enqueued(1, 1), 1);
+        index.op(&"b".into(), &enqueued(1, 1), 2);
+        index.op(&"a".into(), &JournalOp::Acked { seq: 1, packet_id: 1 }, 3);
+        assert_eq!(index.sequence_of(id), Some(0));
+        index.forget("b");
+        assert_eq!((index.sequence_of(id), index.body_bytes()), (None, 0));
+        assert_eq!(index.first_needed().map(|(sequence, _)| sequence), Some(1));
+    }
+}

@@ -1,0 +1,140 @@
+//! The shortest journal of a session, made from a longer one.
+
+use std::collections::HashSet;
+
+use spanmq_session::JournalOp;
+
+/// Leaves out what later ops have undone. Also drops ops that make no sense without others that
+/// are missing, because a full disk refused them: what is left always replays.
+///
+/// Empty when the session's meta data is not there.
+pub(super) fn reduce(ops: Vec<JournalOp>) -> Vec<JournalOp> {
+    let Some(meta) = ops.iter().rev().find(|op| matches!(op, JournalOp::Meta(_))).cloned() else {
+        return Vec::new();
+    };
+    let over = finished(&ops);
+    let mut reduced = vec![meta];
+    let mut waiting = HashSet::new();
+    let mut packet_ids = HashSet::new();
+    for op in ops {
+        let keep = match &op {
+            JournalOp::Enqueued(entry) => {
+                !over.ended.contains(&entry.seq)
+                    && !over.released.contains(&entry.seq)
+                    && waiting.insert(entry.seq)
+            }
+            JournalOp::InFlight { seq, packet_id } => {
+                waiting.remove(seq) && *packet_id != 0 && packet_ids.insert(*packet_id)
+            }
+            JournalOp::Released { seq, packet_id } => {
+                !over.ended.contains(seq) && *packet_id != 0 && packet_ids.insert(*packet_id)
+            }
+            _ => false,
+        };
+        if keep {
+            reduced.push(op);
+        }
+    }
+    reduced.extend(over.subscriptions);
+    reduced.extend(over.received);
+    reduced
+}
+
+/// What the ops come to in the end.
+#[derive(Default)]
+struct Finished {
+    ended: HashSet<u64>,
+    released: HashSet<u64>,
+    subscriptions: Vec<JournalOp>,
+    received: Vec<JournalOp>,
+}
+
+fn finished(ops: &[JournalOp]) -> Finished {
+    let mut found = Finished::default();
+    let same = |kept: &JournalOp, of: &spanmq_topic::Subscription| match kept {
+        JournalOp::Subscribed { filter, .. } => filter == of,
+        _ => false,
+    };
+    for op in ops {
+        match op {
+            JournalOp::Acked { seq, .. } | JournalOp::Dropped { seq } => {
+                found.ended.insert(*seq);
+            }
+            JournalOp::Released { seq, .. } => {
+                found.released.insert(*seq);
+            }
+            JournalOp::Subscribed { filter, .. } => {
+                found.subscriptions.retain(|kept| !same(kept, filter));
+                found.subscriptions.push(op.clone());
+            }
+            JournalOp::Unsubscribed(filter) => {
+                found.subscriptions.retain(|kept| !same(kept, filter));
+            }
+            JournalOp::Qos2Received { .. } => found.received.push(op.clone()),
+            JournalOp::Qos2Done { packet_id } => found.received.retain(|kept| {
+                !matches!(kept, JournalOp::Qos2Received { packet_id: of } if of == packet_id)
+            }),
+            JournalOp::Meta(_) | JournalOp::Enqueued(_) | JournalOp::InFlight { .. } => {}
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use spanmq_session::{Entry, MessageId, QoS, SessionExpiry, SessionMeta, SubscriptionIds};
+
+    fn meta() -> JournalOp {
+        let expiry = SessionExpiry::After(60);
+        JournalOp::Meta(SessionMeta { epoch: 1, owner: None, expiry, offline_since_ms: None })
+    }
+
+    fn enqueued(seq: u64) -> JournalOp {
+        JournalOp::Enqueued(Entry {
+            seq,
+            message: MessageId([seq as u8; 16]),
+            size: 1,
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            ids: SubscriptionIds::None,
+            shared: None,
+        })
+    }
+
+    #[test]
+    fn acknowledged_messages_leave_nothing_behind() {
+        let flight = JournalOp::InFlight { seq: 1, packet_id: 1 };
+        let acked = JournalOp::Acked { seq: 1, packet_id: 1 };
+        let ops = vec![meta(), enqueued(1), flight, enqueued(2), acked, meta()];
+        assert_eq!(reduce(ops), [meta(), enqueued(2)]);
+    }
+
+    #[test]
+    fn a_released_flow_keeps_its_packet_id_only() {
+        let flight = JournalOp::InFlight { seq: 1, packet_id: 7 };
+        let released = JournalOp::Released { seq: 1, packet_id: 7 };
+        let ops = vec![meta(), enqueued(1), flight, released.clone()];
+        assert_eq!(reduce(ops), [meta(), released]);
+    }
+
+    #[test]
+    fn ops_whose_beginning_is_missing_are_left_out() {
+        let flight = JournalOp::InFlight { seq: 5, packet_id: 7 };
+        assert_eq!(reduce(vec![meta(), flight.clone(), enqueued(6)]), [meta(), enqueued(6)]);
+        assert!(reduce(vec![flight, enqueued(6)]).is_empty());
+    }
+
+    #[test]
+    fn what_is_reduced_twice_stays_the_same() {
+        let ops = vec![
+            meta(),
+            enqueued(1),
+            enqueued(2),
+            JournalOp::InFlight { seq: 1, packet_id: 1 },
+            JournalOp::Qos2Received { packet_id: 3 },
+        ];
+        let once = reduce(ops);
+        assert_eq!(reduce(once.clone()), once);
+    }
+}
