@@ -270,14 +270,14 @@ impl Links {
     /// The raft index, or one more than the last one when a batch changes several links: a revision
     /// has one value (CHAOS P6).
     fn next_revision(&mut self, context: &LinkContext<'_>) -> Revision {
-        self.revision = context.index.max(self.revision + 1);
+        self.revision = context.index.max(self.revision.saturating_add(1));
         self.revision
     }
 
     /// Kept for ever per name and one more on each change (C-12); what a file gives counts when
     /// higher.
     fn next_counter(&mut self, name: &Arc<str>, given: u64) -> u64 {
-        let next = self.counters.get(name).map_or(0, |last| last + 1).max(given);
+        let next = self.counters.get(name).map_or(0, |last| last.saturating_add(1)).max(given);
         self.counters.insert(name.clone(), next);
         next
     }

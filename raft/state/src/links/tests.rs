@@ -120,3 +120,11 @@ fn secrets_are_not_printed_security_a9() {
     create(&mut l, 1, "a");
     assert!(!format!("{l:?} {:?}", LinkCommand::Create(spec("a", "h"))).contains("hush"));
 }
+
+#[test]
+fn a_counter_given_at_its_end_does_not_break_the_next_change() {
+    let mut l = Links::default();
+    apply(&mut l, 1, LinkCommand::Create(LinkSpec { counter: u64::MAX, ..spec("eu", "eu") }));
+    let disable = LinkCommand::SetEnabled { name: "eu".into(), enabled: false };
+    assert_eq!(apply(&mut l, 2, disable), LinkReply::Done { revision: 2, counter: u64::MAX });
+}

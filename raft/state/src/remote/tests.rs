@@ -160,12 +160,13 @@ fn a_higher_incarnation_marks_and_a_sweep_removes_what_was_not_added_again_0_1()
     assert_eq!(rig.init("eu", "a", 2), accepted(true, true));
     assert_eq!(rig.routes("eu"), ["keep keep [a] stale", "old old [a] stale", "two two [a b]"]);
     assert_eq!(rig.ops("eu", "a", 2, vec![add("keep", "keep")]), done(0, 0, 0));
+    let actor = |rig: &Rig| rig.state.remotes().peer("eu").unwrap().actors[&Arc::from("a")].clone();
+    assert_eq!((actor(&rig).routes, actor(&rig).stale_routes), (1, 2), "re-added is not stale");
     assert_eq!(rig.sweep("a", 1), RemoteReply::Unknown, "a late sweep of the run before");
     assert_eq!(rig.sweep("a", 2), done(0, 1, 0));
     assert_eq!(rig.routes("eu"), ["keep keep [a]", "two two [b]"]);
     assert_eq!(rig.sweep("a", 2), done(0, 0, 0));
-    let actor = &rig.state.remotes().peer("eu").unwrap().actors[&Arc::from("a")];
-    assert_eq!((actor.routes, actor.stale_routes), (1, 0));
+    assert_eq!((actor(&rig).routes, actor(&rig).stale_routes), (1, 0));
 }
 
 #[test]

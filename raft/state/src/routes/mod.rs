@@ -242,7 +242,8 @@ impl Routes {
         let same_run = run.incarnation == incarnation;
         match run.replacing.as_mut().filter(|_| same_run) {
             Some(replacing) if replacing.next_part == part => {
-                Arc::make_mut(replacing).next_part += 1;
+                let replacing = Arc::make_mut(replacing);
+                replacing.next_part = replacing.next_part.saturating_add(1);
                 Ok(())
             }
             other => {

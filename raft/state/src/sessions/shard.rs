@@ -25,7 +25,7 @@ pub(crate) struct SessionShard {
 
 impl SessionShard {
     pub(crate) fn next_epoch(&mut self) -> Epoch {
-        self.last_epoch += 1;
+        self.last_epoch = self.last_epoch.saturating_add(1);
         self.last_epoch
     }
 
