@@ -18,6 +18,7 @@ pub use machine::Forwarder;
 use crate::message::Qos;
 use crate::reason::Reason;
 use bytes::Bytes;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 /// Pause between two attempts before jitter: with +10 % still below 1 s (LINK-SPEC 0.1).
@@ -37,8 +38,8 @@ pub struct ForwardSettings {
     pub topic: String,
 }
 
-/// One buffered message, encoded.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One buffered message, encoded. `Debug` shows the size of the payload only.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Item {
     /// Grows with the order of publishing.
     pub seq: u64,
@@ -47,6 +48,16 @@ pub struct Item {
     pub payload: Bytes,
     /// When it is too old to be sent; `None` = never.
     pub expires_at: Option<Instant>,
+}
+
+impl fmt::Debug for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Item")
+            .field("seq", &self.seq)
+            .field("qos", &self.qos)
+            .field("payload_bytes", &self.payload.len())
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]

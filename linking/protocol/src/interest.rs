@@ -5,7 +5,7 @@
 
 use crate::config::TopicList;
 use crate::message::{RouteKey, RouteOp};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// Where a subscription comes from; part of the route id (2.5).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -49,7 +49,8 @@ impl LocalSubscription {
 pub struct Interest {
     topics: TopicList,
     /// Live subscriptions per route id that meet the topics at all; the id implies the filter.
-    live: HashMap<Box<str>, Live>,
+    /// Ordered, so that a schedule replays exactly.
+    live: BTreeMap<Box<str>, Live>,
 }
 
 #[derive(Debug)]
@@ -60,7 +61,7 @@ struct Live {
 
 impl Interest {
     pub fn new(topics: TopicList) -> Interest {
-        Interest { topics, live: HashMap::new() }
+        Interest { topics, live: BTreeMap::new() }
     }
 
     /// A subscription came. Only the first of an id leads to adds: one per intersection.

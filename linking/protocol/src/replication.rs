@@ -20,6 +20,7 @@ pub use syncer::Syncer;
 use crate::message::{RouteKey, RouteOp};
 use crate::reason::Reason;
 use bytes::Bytes;
+use std::fmt;
 use std::time::Duration;
 
 /// Heartbeat period (2.9), also the age of the last acknowledged traffic that forces a bootstrap.
@@ -111,8 +112,8 @@ pub enum Command {
     },
 }
 
-/// A PUBLISH to the route topic.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A PUBLISH to the route topic. `Debug` shows the size of the payload only.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Packet {
     /// `None` for QoS 0, which has no acknowledgement.
     pub token: Option<PacketToken>,
@@ -120,6 +121,17 @@ pub struct Packet {
     pub payload: Bytes,
     /// Response-Topic and Correlation-Data.
     pub answer: Option<(String, String)>,
+}
+
+impl fmt::Debug for Packet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Packet")
+            .field("token", &self.token)
+            .field("topic", &self.topic)
+            .field("payload_bytes", &self.payload.len())
+            .field("answer", &self.answer)
+            .finish()
+    }
 }
 
 /// Where the actor stands.

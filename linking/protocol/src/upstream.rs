@@ -13,6 +13,7 @@ pub use machine::UpstreamConnection;
 use crate::binding::{InboundRule, Principal};
 use crate::message::RouteOp;
 use bytes::Bytes;
+use std::fmt;
 
 /// Names the inbound PUBLISH that a command belongs to; chosen by the shell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,8 +28,8 @@ pub struct LinkFacts {
     pub holder: Option<Principal>,
 }
 
-/// A PUBLISH on `$LINK/cluster/route/<cluster>`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A PUBLISH on `$LINK/cluster/route/<cluster>`. `Debug` shows the size of the payload only.
+#[derive(Clone, PartialEq, Eq)]
 pub struct RoutePublish {
     pub token: PublishToken,
     /// The name in the topic: who the publisher says it is.
@@ -38,6 +39,18 @@ pub struct RoutePublish {
     pub payload: Bytes,
     pub response_topic: Option<String>,
     pub correlation_data: Option<Bytes>,
+}
+
+impl fmt::Debug for RoutePublish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RoutePublish")
+            .field("token", &self.token)
+            .field("cluster", &self.cluster)
+            .field("link", &self.link)
+            .field("payload_bytes", &self.payload.len())
+            .field("response_topic", &self.response_topic)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,5 +159,6 @@ pub mod code {
     pub const IMPLEMENTATION_SPECIFIC_ERROR: u8 = 0x83;
     pub const NOT_AUTHORIZED: u8 = 0x87;
     pub const SERVER_BUSY: u8 = 0x89;
+    pub const RECEIVE_MAXIMUM_EXCEEDED: u8 = 0x93;
     pub const QUOTA_EXCEEDED: u8 = 0x97;
 }

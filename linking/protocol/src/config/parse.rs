@@ -152,8 +152,8 @@ fn read_link(
     let enable = fields.flag("enable").unwrap_or(true);
     let server = read_server(fields);
     let clientid = fields.text_not_empty("clientid");
-    let username = fields.text("username");
-    let password = fields.text("password").map(Secret::new);
+    let username = fields.text_not_empty("username");
+    let password = fields.text_not_empty("password").map(Secret::new);
     let ssl = fields.object("ssl", read_ssl).unwrap_or_default();
     let topics = read_topics(fields);
     let pool_size = fields.int32("pool_size", 1..=POOL_SIZE_MAX, "pos_integer()").unwrap_or(8);

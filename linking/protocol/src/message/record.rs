@@ -5,6 +5,7 @@ use crate::term::{
     Atom, DecodeLimits, Encoder, Term, compress_when_smaller, decode, unwrap_payload,
 };
 use bytes::{Bytes, BytesMut};
+use std::fmt;
 
 /// Quality of service of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,7 +55,8 @@ impl Sender {
 }
 
 /// One message as it crosses a link. Payload and correlation data share the received buffer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// `Debug` shows no content: messages belong to their publishers, not to logs.
+#[derive(Clone, PartialEq, Eq)]
 pub struct MessageRecord {
     /// Globally unique; opaque.
     pub id: [u8; 16],
@@ -69,6 +71,18 @@ pub struct MessageRecord {
     pub timestamp_ms: i64,
     pub publisher: Publisher,
     pub properties: MessageProperties,
+}
+
+impl fmt::Debug for MessageRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MessageRecord")
+            .field("qos", &self.qos)
+            .field("from", &self.from)
+            .field("topic", &self.topic)
+            .field("payload_bytes", &self.payload.len())
+            .field("timestamp_ms", &self.timestamp_ms)
+            .finish_non_exhaustive()
+    }
 }
 
 impl MessageRecord {

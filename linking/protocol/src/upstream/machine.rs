@@ -12,7 +12,11 @@ use crate::reason::bounded;
 use crate::term::DecodeLimits;
 use crate::topics;
 use bytes::Bytes;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+
+/// Handshakes and batches of one connection that may wait for their entry. A remote of good manners
+/// has one; with QoS 0 no receive-maximum bounds the others.
+const OUTSTANDING_MAX: usize = 64;
 
 /// The upstream's side of one connection. Lives as long as the connection.
 #[derive(Debug)]
@@ -22,7 +26,9 @@ pub struct UpstreamConnection {
     limits: DecodeLimits,
     session: Option<Session>,
     /// Handshakes that wait for their entry to be applied.
-    waiting: HashMap<PublishToken, Waiting>,
+    waiting: BTreeMap<PublishToken, Waiting>,
+    /// Proposals that were not answered yet.
+    outstanding: usize,
     closed: bool,
 }
 
@@ -59,7 +65,8 @@ impl UpstreamConnection {
             client,
             limits,
             session: None,
-            waiting: HashMap::new(),
+            waiting: BTreeMap::new(),
+            outstanding: 0,
             closed: false,
         }
     }
@@ -71,8 +78,14 @@ impl UpstreamConnection {
         }
         match event {
             Event::Publish(publish) => self.publish(publish),
-            Event::InitDone { token, outcome } => self.init_done(token, outcome),
-            Event::RoutesDone { token, outcome } => self.routes_done(token, outcome),
+            Event::InitDone { token, outcome } => {
+                self.outstanding = self.outstanding.saturating_sub(1);
+                self.init_done(token, outcome)
+            }
+            Event::RoutesDone { token, outcome } => {
+                self.outstanding = self.outstanding.saturating_sub(1);
+                self.routes_done(token, outcome)
+            }
         }
     }
 
@@ -80,6 +93,12 @@ impl UpstreamConnection {
     pub fn actor(&self) -> Option<(&ActorKey, u64)> {
         let session = self.session.as_ref().filter(|session| session.accepted)?;
         Some((&session.actor, session.incarnation))
+    }
+
+    /// Counts a proposal that is about to be made; false when there are too many.
+    fn may_propose(&mut self) -> bool {
+        self.outstanding += 1;
+        self.outstanding <= OUTSTANDING_MAX
     }
 
     fn publish(&mut self, publish: RoutePublish) -> Vec<Command> {
@@ -126,6 +145,9 @@ impl UpstreamConnection {
         if let Some(word) = self.refusal(link.as_ref(), &init.target_cluster) {
             self.session = None;
             return self.refuse(token, &actor, reply_to, word, &init.target_cluster);
+        }
+        if !self.may_propose() {
+            return self.disconnect(code::RECEIVE_MAXIMUM_EXCEEDED, "too many at once");
         }
         let incarnation = init.incarnation;
         self.session = Some(Session { actor: actor.clone(), incarnation, accepted: false });
@@ -207,6 +229,8 @@ impl UpstreamConnection {
         if ops.is_empty() {
             out.push(Command::Heartbeat { actor, incarnation });
             out.push(Command::Ack { token, code: code::NO_MATCHING_SUBSCRIBERS });
+        } else if !self.may_propose() {
+            return self.disconnect(code::RECEIVE_MAXIMUM_EXCEEDED, "too many at once");
         } else {
             out.push(Command::RouteOps { token, actor, incarnation, ops });
         }

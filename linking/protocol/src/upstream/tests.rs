@@ -317,3 +317,15 @@ fn trailing_bytes_are_noted_and_the_operation_counts() {
     assert_eq!(commands[0], Command::Note(note));
     assert_eq!(commands.len(), 3);
 }
+
+#[test]
+fn proposals_without_answers_pile_up_only_to_a_limit() {
+    let mut connection = accepted();
+    let batch = || publish(batch("n1@x", 1000, &["t"]));
+    for _ in 0..64 {
+        assert!(matches!(feed(&mut connection, batch())[..], [Command::RouteOps { .. }]));
+    }
+    let commands = feed(&mut connection, batch());
+    let code = code::RECEIVE_MAXIMUM_EXCEEDED;
+    assert!(matches!(commands[..], [Command::Disconnect { code: c, .. }] if c == code));
+}

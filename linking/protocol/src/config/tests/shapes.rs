@@ -1,6 +1,7 @@
 //! What a valid link looks like: defaults, units, forms, rendering.
 
 use super::*;
+use proptest::prelude::*;
 use std::time::Duration;
 
 #[test]
@@ -180,4 +181,83 @@ fn certificates_given_as_text_are_named_for_the_shell() {
     let pem = "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----";
     let link = created(json!({ "ssl": { "cacertfile": pem, "certfile": "etc/c.pem" } }));
     assert_eq!(link.ssl.inline_pems(), [("cacertfile", pem)]);
+}
+
+#[test]
+fn empty_credentials_are_none() {
+    let link = created(json!({ "username": "", "password": "", "clientid": "" }));
+    assert_eq!((link.username, link.password), (None, None));
+    assert_eq!(link.clientid, "us-east");
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        "[a-z0-9/+#:.$, -]{0,12}".prop_map(Value::from),
+        proptest::sample::select(vec!["infinity", "15s", "1MB", "mqtts://h:1", REDACTED, "disk"])
+            .prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 24, 6, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            proptest::collection::vec((field(), inner), 0..6)
+                .prop_map(|pairs| Value::Object(pairs.into_iter().collect())),
+        ]
+    })
+}
+
+fn field() -> impl Strategy<Value = String> {
+    let names = [
+        "name",
+        "enable",
+        "server",
+        "clientid",
+        "username",
+        "password",
+        "ssl",
+        "topics",
+        "pool_size",
+        "retry_interval",
+        "max_inflight",
+        "tcp_opts",
+        "resource_opts",
+        "buffer",
+        "inbound",
+        "verify",
+        "keyfile",
+        "versions",
+        "request_ttl",
+        "max_buffer_bytes",
+        "mode",
+        "max_age",
+        "health_check_interval",
+        "sndbuf",
+        "cert_cn",
+        "foo",
+    ];
+    proptest::sample::select(names.to_vec()).prop_map(str::to_owned)
+}
+
+proptest! {
+    /// Whatever is accepted is stored and read back; nothing panics; every error has a text.
+    #[test]
+    fn no_json_makes_the_checks_panic(
+        fields in proptest::collection::vec((field(), any_json()), 0..6),
+        whole in any_json(),
+    ) {
+        let mut sent = body(json!({}));
+        for (name, value) in fields {
+            sent[name] = value;
+        }
+        for value in [&sent, &whole] {
+            crate::fuzz::rest_link_json(value.to_string().as_bytes());
+            if let Err(errors) = parse_create(value, CONTEXT) {
+                let text = all_errors_text(&errors, PathBase::Create);
+                prop_assert!(serde_json::from_str::<Value>(&text).is_ok());
+            }
+            let _ = parse_update(value, &created(json!({})), CONTEXT);
+        }
+    }
 }
