@@ -10,21 +10,21 @@ use std::{
 
 /// When a batch is full, due, or refused.
 #[derive(Debug, Clone)]
-pub(crate) struct BatchLimits {
+pub struct BatchLimits {
     /// Commands in one entry. Default: 4,096.
-    pub(crate) ops: usize,
+    pub ops: usize,
     /// Encoded bytes in one entry, unless a single proposal is longer. Default: 1 MiB.
-    pub(crate) bytes: usize,
+    pub bytes: usize,
     /// Encoded bytes of a single proposal. Default: 8 MiB.
-    pub(crate) proposal_bytes: usize,
+    pub proposal_bytes: usize,
     /// Longest gathering while other entries are under way. Default: 2 ms.
-    pub(crate) gather: Duration,
+    pub gather: Duration,
     /// Entries under way. Default: 8.
-    pub(crate) in_flight: usize,
+    pub in_flight: usize,
     /// Commands that wait. Default: 262,144.
-    pub(crate) waiting_ops: usize,
+    pub waiting_ops: usize,
     /// Bytes that wait. Default: 64 MiB.
-    pub(crate) waiting_bytes: usize,
+    pub waiting_bytes: usize,
 }
 
 impl Default for BatchLimits {
@@ -44,8 +44,8 @@ impl Default for BatchLimits {
 /// What one proposal weighs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Weight {
-    pub(crate) ops: usize,
-    pub(crate) bytes: usize,
+    pub ops: usize,
+    pub bytes: usize,
 }
 
 /// Why a proposal is not taken.
@@ -116,6 +116,11 @@ impl<P> Batcher<P> {
     pub(crate) fn due_at(&self) -> Option<Instant> {
         let (.., since) = self.waiting.front()?;
         (self.in_flight < self.limits.in_flight).then(|| *since + self.limits.gather)
+    }
+
+    /// Changes how many batches may be under way.
+    pub(crate) fn set_in_flight_limit(&mut self, limit: usize) {
+        self.limits.in_flight = limit;
     }
 
     /// A batch has its result.

@@ -34,6 +34,24 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
     bytes
 }
 
+/// How many bytes [`encode`] would make.
+pub(crate) fn encoded_bytes<T: Serialize>(value: &T) -> usize {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(1);
+    bincode::serde::encode_into_std_write(value, &mut count, bincode::config::standard())
+        .expect("counting never fails");
+    count.0
+}
+
 /// Decodes what [`encode`] wrote.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     let (version, body) = bytes.split_first().ok_or(CodecError::Empty)?;
@@ -54,6 +72,7 @@ mod tests {
     #[test]
     fn a_value_stands_behind_a_version_byte() {
         assert_eq!(encode(&(7u64, "ab")), [1, 7, 2, b'a', b'b']);
+        assert_eq!(encoded_bytes(&(7u64, "ab")), 5);
         assert_eq!(decode::<(u64, String)>(&[1, 7, 2, b'a', b'b']).unwrap(), (7, "ab".into()));
     }
 

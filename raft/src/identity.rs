@@ -18,22 +18,36 @@ use crate::{codec, types::NodeId};
 
 /// The cluster a node belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ClusterIdentity {
+pub(crate) struct ClusterIdentity {
     /// Random, made by `--init`.
-    pub id: [u8; 16],
-    pub name: String,
+    pub(crate) id: [u8; 16],
+    pub(crate) name: String,
+    pub(crate) stage: Stage,
+}
+
+/// How far a node has come into its cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Stage {
+    /// `--init` was begun: its first entry may not be stored yet.
+    Founding,
+    /// A member let us in: its log may not have reached us yet.
+    Joining,
+    /// There is Raft data here. If it is gone, so is our vote, and we must not speak any more.
+    Member,
+    /// We left, or were removed.
+    Left,
 }
 
 /// The content of the identity file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NodeIdentity {
-    pub node_id: NodeId,
+pub(crate) struct NodeIdentity {
+    pub(crate) node_id: NodeId,
     /// Made with the directory (CHAOS J4).
-    pub instance: [u8; 16],
-    pub node_name: String,
-    pub cluster: Option<ClusterIdentity>,
+    pub(crate) instance: [u8; 16],
+    pub(crate) node_name: String,
+    pub(crate) cluster: Option<ClusterIdentity>,
     /// Number of this start.
-    pub incarnation: u64,
+    pub(crate) incarnation: u64,
 }
 
 /// Why a data directory cannot be used.
@@ -72,6 +86,17 @@ pub enum IdentityError {
         .0.display()
     )]
     Lost(PathBuf),
+    #[error(
+        "the Raft data of node {node:?} in {} is gone, and with it the node's vote; remove the \
+         node from its cluster, empty the data directory and join again",
+        dir.display()
+    )]
+    RaftDataGone { node: String, dir: PathBuf },
+    #[error(
+        "node {node:?} has left its cluster; empty the data directory {} and join again",
+        dir.display()
+    )]
+    HasLeft { node: String, dir: PathBuf },
 }
 
 /// The data directory, locked while this lives.
@@ -98,6 +123,10 @@ impl DataDir {
             Err(TryLockError::WouldBlock) => Err(IdentityError::InUse(path.to_owned())),
             Err(TryLockError::Error(error)) => Err(IdentityError::Lock(file, error)),
         }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     pub(crate) fn join(&self, name: &str) -> PathBuf {
@@ -194,7 +223,8 @@ mod tests {
         let mut known = dir.identify("n1@a", "east").unwrap();
         assert!(matches!(dir.identify("n2@a", "east"), Err(IdentityError::WrongName { .. })));
         assert!(dir.identify("n1@a", "west").is_ok(), "it belongs to no cluster yet");
-        known.cluster = Some(ClusterIdentity { id: [7; 16], name: "east".into() });
+        known.cluster =
+            Some(ClusterIdentity { id: [7; 16], name: "east".into(), stage: Stage::Member });
         dir.write(&known).unwrap();
         assert!(matches!(dir.identify("n1@a", "west"), Err(IdentityError::WrongCluster { .. })));
         assert_eq!(dir.read().unwrap(), Some(known));

@@ -10,14 +10,14 @@ pub type NodeId = spanmq_state::NodeId;
 
 /// What Raft's membership says of a node: enough to reach it and to know it again.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NodeInfo {
+pub(crate) struct NodeInfo {
     /// `NAME@HOST`.
-    pub name: String,
+    pub(crate) name: String,
     /// `host:port` of its cluster port.
-    pub addr: String,
+    pub(crate) addr: String,
     /// Made with the data directory; the same id with another instance is a wiped node
     /// (CHAOS J4).
-    pub instance: [u8; 16],
+    pub(crate) instance: [u8; 16],
 }
 
 openraft::declare_raft_types!(

@@ -75,6 +75,11 @@ impl LogStore {
         self.marks.lock().vote.is_none() && self.reader.view.lock().last.is_none()
     }
 
+    /// A full disk is not waited for any more: what waits is refused.
+    pub(crate) fn stop_waiting(&self) {
+        self.thread.lock().stop_waiting();
+    }
+
     /// Ends the thread; what is written later is refused.
     pub(crate) fn stop(&self) {
         let mut thread = self.thread.lock();

@@ -79,6 +79,7 @@ pub(super) struct Writer {
 
 /// The other end, held by the store. The thread ends when the last sender of jobs is dropped.
 pub(super) struct Thread {
+    impatient: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
     full: Arc<AtomicBool>,
     handle: Option<JoinHandle<()>>,
@@ -90,8 +91,14 @@ impl Thread {
         self.full.load(Ordering::Relaxed)
     }
 
-    /// From now on a full disk is not waited for, and no further job is begun.
+    /// From now on a full disk is not waited for.
+    pub(super) fn stop_waiting(&self) {
+        self.impatient.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on no further job is begun either.
     pub(super) fn ask_to_stop(&self) {
+        self.stop_waiting();
         self.stop.store(true, Ordering::Relaxed);
     }
 
@@ -113,15 +120,22 @@ impl Drop for Thread {
 
 pub(super) fn start(writer: Writer) -> io::Result<(SyncSender<Job>, Thread)> {
     let (sender, jobs) = sync_channel(JOBS_MAX);
-    let (stop, full) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-    let mut running = Running { writer, stop: stop.clone(), full: full.clone(), failed: None };
+    let [impatient, stop, full] = std::array::from_fn(|_| Arc::new(AtomicBool::new(false)));
+    let mut running = Running {
+        writer,
+        impatient: impatient.clone(),
+        stop: stop.clone(),
+        full: full.clone(),
+        failed: None,
+    };
     let handle =
         std::thread::Builder::new().name("raft-log".into()).spawn(move || running.run(&jobs))?;
-    Ok((sender, Thread { stop, full, handle: Some(handle) }))
+    Ok((sender, Thread { impatient, stop, full, handle: Some(handle) }))
 }
 
 struct Running {
     writer: Writer,
+    impatient: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
     full: Arc<AtomicBool>,
     /// After a failure everything is refused.
@@ -199,7 +213,7 @@ impl Running {
                     }
                     return Ok(());
                 }
-                Err(error) if error.is_no_space() && !self.stopping() => {
+                Err(error) if error.is_no_space() && !self.impatient() => {
                     if !self.full.swap(true, Ordering::Relaxed) {
                         tracing::error!(what, %error, "the disk is full; free some space, the raft log waits for it");
                     }
@@ -212,11 +226,15 @@ impl Running {
 
     fn fail(&mut self, what: &'static str, error: &SegmentError) -> io::Error {
         let text = format!("raft log: {what}: {}", with_cause(error));
-        if !self.stopping() {
+        if !self.impatient() {
             self.writer.fatal.stop(&FatalCause::Disk(text.clone()));
         }
         self.failed = Some(text.clone());
         io::Error::other(text)
+    }
+
+    fn impatient(&self) -> bool {
+        self.impatient.load(Ordering::Relaxed)
     }
 
     fn stopping(&self) -> bool {

@@ -124,7 +124,7 @@ impl SnapshotWriter {
     }
 }
 
-pub(super) fn create_private(path: &Path) -> Result<File, SnapshotError> {
+pub(crate) fn create_private(path: &Path) -> Result<File, SnapshotError> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(true).mode(0o600);
     options.open(path).map_err(io_error("create", path))

@@ -11,7 +11,7 @@ mod replica;
 mod store;
 
 pub(crate) use dir::SnapshotDir;
-pub(crate) use file::{SnapshotError, SnapshotFile};
+pub(crate) use file::{SnapshotError, SnapshotFile, create_private};
 pub(crate) use replica::Replica;
 pub use replica::{AppliedEvents, StateRef};
 pub(crate) use store::{SNAPSHOT_BYTES_MAX, StateMachine, load_newest, read_state};

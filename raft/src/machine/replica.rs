@@ -6,7 +6,7 @@ use parking_lot::{RwLock, RwLockReadGuard};
 use spanmq_state::{Batch, Changes, Digest, Event, Reply, State};
 use tokio::sync::{broadcast, watch};
 
-use crate::types::{LogId, NodeInfo, StoredMembership};
+use crate::types::{LogId, StoredMembership};
 
 /// Entries whose events wait for a slow listener; one that falls behind reads the state anew.
 const EVENTS_MAX: usize = 4_096;
@@ -23,7 +23,6 @@ pub struct AppliedEvents {
 pub(crate) struct Replica {
     inner: RwLock<Inner>,
     applied: watch::Sender<u64>,
-    members: watch::Sender<Arc<StoredMembership>>,
     events: broadcast::Sender<AppliedEvents>,
 }
 
@@ -41,7 +40,6 @@ impl Replica {
     ) -> Arc<Self> {
         Arc::new(Self {
             applied: watch::Sender::new(position(applied)),
-            members: watch::Sender::new(Arc::new(membership.clone())),
             events: broadcast::Sender::new(EVENTS_MAX),
             inner: RwLock::new(Inner { state, applied, membership }),
         })
@@ -55,11 +53,6 @@ impl Replica {
     /// Next index to be applied, now and with every change: `n` means entries below `n` are.
     pub(crate) fn applied(&self) -> watch::Receiver<u64> {
         self.applied.subscribe()
-    }
-
-    /// The applied membership, now and with every change.
-    pub(crate) fn members(&self) -> watch::Receiver<Arc<StoredMembership>> {
-        self.members.subscribe()
     }
 
     pub(crate) fn events(&self) -> broadcast::Receiver<AppliedEvents> {
@@ -88,14 +81,12 @@ impl Replica {
         inner.applied = Some(id);
         inner.state.advance(id.index);
         if let Some(membership) = membership {
-            self.members.send_replace(Arc::new(membership.clone()));
             inner.membership = membership;
         }
     }
 
     pub(super) fn replace(&self, fresh: Inner) {
         let applied = fresh.applied;
-        self.members.send_replace(Arc::new(fresh.membership.clone()));
         // The old state is dropped outside of the lock: a big one takes a while.
         let _old = std::mem::replace(&mut *self.inner.write(), fresh);
         self.tell(None, Vec::new());
@@ -126,11 +117,6 @@ impl StateRef<'_> {
     /// Index of the last applied entry; 0 when there is none.
     pub fn applied_index(&self) -> u64 {
         self.0.applied.map_or(0, |id| id.index)
-    }
-
-    /// What Raft's membership says of `node`.
-    pub(crate) fn node_info(&self, node: u64) -> Option<&NodeInfo> {
-        self.0.membership.membership().get_node(&node)
     }
 }
 
