@@ -339,26 +339,8 @@ fn read_tcp_opts(fields: &mut Fields<'_, '_>) -> TcpOpts {
 /// Reads the hop's options; the two limits of the buffer go to `buffer`.
 fn read_resource_opts(fields: &mut Fields<'_, '_>, buffer: &mut BufferConfig) -> ResourceOpts {
     let defaults = ResourceOpts::default();
-    let health_check_interval = fields.span("health_check_interval");
-    if let Some(span) = &health_check_interval
-        && !HEALTH_CHECK_MS.contains(&span.as_ms())
-    {
-        let text = format!(
-            "Health Check Interval ({}ms) is out of range (1ms to 3600000ms)",
-            span.as_ms()
-        );
-        fields.fail("health_check_interval", ValidationError::reason(text));
-    }
-    for name in ["request_timeout", "request_ttl"] {
-        if let Some(age) = fields.span_or_infinity(name) {
-            buffer.max_age = age;
-        }
-    }
-    for name in ["max_queue_bytes", "max_buffer_bytes"] {
-        if let Some(size) = fields.size(name) {
-            buffer.disk_max_bytes = size;
-        }
-    }
+    let health_check_interval = read_health_check_interval(fields);
+    read_legacy_limits(fields, buffer);
     // Deprecated: accepted and ignored (1.3).
     fields.value("auto_restart_interval");
     fields.value("enable_queue");
@@ -400,6 +382,34 @@ fn read_resource_opts(fields: &mut Fields<'_, '_>, buffer: &mut BufferConfig) ->
         buffer_seg_bytes: fields.size("buffer_seg_bytes"),
         resume_interval: fields.span("resume_interval"),
         metrics_flush_interval: fields.span("metrics_flush_interval"),
+    }
+}
+
+fn read_health_check_interval(fields: &mut Fields<'_, '_>) -> Option<Span> {
+    let health_check_interval = fields.span("health_check_interval");
+    if let Some(span) = &health_check_interval
+        && !HEALTH_CHECK_MS.contains(&span.as_ms())
+    {
+        let text = format!(
+            "Health Check Interval ({}ms) is out of range (1ms to 3600000ms)",
+            span.as_ms()
+        );
+        fields.fail("health_check_interval", ValidationError::reason(text));
+    }
+    health_check_interval
+}
+
+/// The limits of the buffer under the names of the reference (LINK-SPEC 0.1).
+fn read_legacy_limits(fields: &mut Fields<'_, '_>, buffer: &mut BufferConfig) {
+    for name in ["request_timeout", "request_ttl"] {
+        if let Some(age) = fields.span_or_infinity(name) {
+            buffer.max_age = age;
+        }
+    }
+    for name in ["max_queue_bytes", "max_buffer_bytes"] {
+        if let Some(size) = fields.size(name) {
+            buffer.disk_max_bytes = size;
+        }
     }
 }
 
