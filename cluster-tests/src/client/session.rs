@@ -118,6 +118,7 @@ pub struct Client {
     input: Vec<u8>,
     waiting: VecDeque<Packet>,
     next_id: u16,
+    largest: usize,
 }
 
 impl Client {
@@ -128,7 +129,14 @@ impl Client {
     pub fn open(port: u16, version: Version) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(("127.0.0.1", port)).context("nobody listens")?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, version, input: Vec::new(), waiting: VecDeque::new(), next_id: 0 })
+        Ok(Self {
+            stream,
+            version,
+            input: Vec::new(),
+            waiting: VecDeque::new(),
+            next_id: 0,
+            largest: 0,
+        })
     }
 
     /// Connects and gives the CONNACK, whatever its code.
@@ -162,6 +170,18 @@ impl Client {
     /// When refused.
     pub fn simple(port: u16, client_id: &str) -> anyhow::Result<Self> {
         Ok(Self::connect(port, &Connect::new(client_id))?.0)
+    }
+
+    /// Version that this connection speaks.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// Bytes of the largest packet that came so far.
+    #[must_use]
+    pub fn largest_packet(&self) -> usize {
+        self.largest
     }
 
     /// Writes bytes as they are.
@@ -299,7 +319,11 @@ impl Client {
         Ok(code)
     }
 
-    fn ack_code(&mut self, kind: u8, id: u16) -> anyhow::Result<u8> {
+    /// Reason code of the next packet of `kind` (PUBACK 4 … PUBCOMP 7) for `id`.
+    ///
+    /// # Errors
+    /// When none comes in time, or the connection ended.
+    pub fn ack_code(&mut self, kind: u8, id: u16) -> anyhow::Result<u8> {
         let wanted =
             |p: &Packet| matches!(p, Packet::Ack { kind: k, id: i, .. } if (*k, *i) == (kind, id));
         match self.answer(wanted)? {
@@ -309,7 +333,10 @@ impl Client {
     }
 
     /// The first packet, kept or new, that `wanted` accepts; others stay kept.
-    fn answer(&mut self, wanted: impl Fn(&Packet) -> bool) -> anyhow::Result<Packet> {
+    ///
+    /// # Errors
+    /// When none comes in time, or the connection ended.
+    pub fn answer(&mut self, wanted: impl Fn(&Packet) -> bool) -> anyhow::Result<Packet> {
         if let Some(at) = self.waiting.iter().position(&wanted) {
             return self.waiting.remove(at).context("just found");
         }
@@ -393,6 +420,7 @@ impl Client {
         let end = Instant::now() + limit;
         loop {
             if let Some((first, header, whole)) = self.header()? {
+                self.largest = self.largest.max(whole);
                 let body: Vec<u8> = self.input.drain(..whole).skip(header).collect();
                 return Packet::read(first, &body, self.version).map(Some);
             }

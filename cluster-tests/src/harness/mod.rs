@@ -3,11 +3,13 @@
 mod node;
 mod proxy;
 mod rest;
+mod shared;
 mod trio;
 
 pub use node::{Addresses, Node, NodeOptions, binary};
 pub use proxy::{Fault, FaultProxy};
 pub use rest::{Answer, Rest};
+pub use shared::{Lease, SharedNode};
 pub use trio::Cluster;
 
 use std::time::{Duration, Instant};
