@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use support::client::{Client, Connect, put_varint};
 use support::{TestBroker, eventually};
@@ -207,12 +207,11 @@ fn properties_travel_with_the_message() {
 }
 
 #[test]
-fn a_busy_publisher_is_served_within_reason() {
+fn bursts_of_hundreds_of_messages_pass_whole() {
     let broker = TestBroker::start();
     let mut client = Client::v5(broker.address(), "c");
     client.subscribe("t", 0);
     let mut publisher = Client::v3(broker.address(), "pub");
-    let began = Instant::now();
     for _ in 0..20 {
         let mut burst = Vec::new();
         for _ in 0..500 {
@@ -226,5 +225,4 @@ fn a_busy_publisher_is_served_within_reason() {
             client.read_publish();
         }
     }
-    println!("10,000 messages in {:?}", began.elapsed());
 }
