@@ -2,6 +2,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 mod cli;
+mod start;
+mod wiring;
 
 use std::process::ExitCode;
 
@@ -10,7 +12,7 @@ use clap::Parser;
 fn main() -> ExitCode {
     match cli::Cli::parse().command {
         cli::Command::Start(args) => match cli::load_start(&args) {
-            Ok(_) => start_is_not_wired(),
+            Ok(loaded) => run(loaded.config, args.exit_with_stdin),
             Err(errors) => {
                 cli::report(&errors);
                 cli::Exit::Failed
@@ -23,7 +25,9 @@ fn main() -> ExitCode {
     .into()
 }
 
-/// The configuration is good, but nothing yet connects the parts of a node.
-fn start_is_not_wired() -> cli::Exit {
-    cli::fail("this build checks its configuration but cannot run a node yet")
+fn run(config: spanmq_config::Config, exit_with_stdin: bool) -> cli::Exit {
+    match start::run(config, exit_with_stdin) {
+        Ok(()) => cli::Exit::Ok,
+        Err(error) => cli::fail(&format!("{error:#}")),
+    }
 }

@@ -71,6 +71,9 @@ pub(crate) struct StartArgs {
     /// For trying out: loopback only, anonymous clients, no rules
     #[arg(long, help_heading = "Access")]
     pub dev: bool,
+    /// End when standard input ends, so that the node does not outlive who started it
+    #[arg(long, hide = true)]
+    pub exit_with_stdin: bool,
     /// Pause between two heartbeats of the leader
     #[arg(long, value_name = "MS", help_heading = "Timing (equal on all members)")]
     pub raft_heartbeat_ms: Option<u64>,

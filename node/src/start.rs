@@ -1,0 +1,381 @@
+//! `spanmq start`: the parts in the order in which they need each other, until a signal ends them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use parking_lot::Mutex;
+use serde::Serialize;
+use spanmq_api::Api;
+use spanmq_config::{Config, LogFormatter, LogLevel};
+use spanmq_linking::Linking;
+use spanmq_mqtt::ports::{Identity, Ports};
+use spanmq_mqtt::{Broker, BrokerHandle};
+use spanmq_raft::RaftNode;
+use spanmq_state::command::{AccessCommand, LinkCommand};
+use spanmq_state::{AccessKind, Command, SecretText};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::wiring::access::{Access, AccessPort};
+use crate::wiring::api::{ApiPort, QUESTION};
+use crate::wiring::broker::RaftPort;
+use crate::wiring::links::{LinkPort, LinkingPorts};
+use crate::wiring::peers::{PeerInbox, PeerPort, TAKE_OVER};
+use crate::wiring::{Slot, access, links, settings};
+
+/// How long clients may take to be told good-bye.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
+/// Heartbeats of remote actors are reported to the leader so often (W-28).
+const BEATS_PERIOD: Duration = Duration::from_secs(2);
+/// Kind of heartbeat reports on the query stream.
+const BEATS: u16 = spanmq_raft::APPLICATION_KINDS + 3;
+
+/// Runs a node until it is told to stop.
+///
+/// # Errors
+/// What kept it from starting.
+pub(crate) fn run(config: Config, exit_with_stdin: bool) -> anyhow::Result<()> {
+    log(&config);
+    // Every TLS user in this process takes ring; a second installation is refused and harmless.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    private_dir(&config.node.data_dir)?;
+    let access = Access::load(&config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("node")
+        .enable_all()
+        .build()?;
+    let stop = stop_requests(exit_with_stdin);
+    let system = actix_rt::System::new();
+    system.block_on(async {
+        let node = Node::start(config, access, runtime.handle().clone()).await?;
+        node.announce()?;
+        stop.await;
+        node.stop().await;
+        anyhow::Ok(())
+    })?;
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    Ok(())
+}
+
+/// The parts of a running node.
+struct Node {
+    config: Config,
+    raft: RaftNode,
+    broker: BrokerHandle,
+    linking: Arc<Linking>,
+    api: Api,
+}
+
+impl Node {
+    async fn start(
+        config: Config,
+        access: Arc<Access>,
+        runtime: tokio::runtime::Handle,
+    ) -> anyhow::Result<Self> {
+        let raft = RaftNode::start(settings::raft(&config)?)?;
+        let broker_slot: Slot<BrokerHandle> = Slot::default();
+        let linking_slot: Slot<Arc<Linking>> = Slot::default();
+        serve_peers(&raft, &broker_slot, &runtime);
+        raft.ready().await.map_err(anyhow::Error::msg)?;
+
+        let name: Arc<str> = config.node.name.as_str().into();
+        let identity =
+            Identity { node: raft.id(), name: name.clone(), incarnation: raft.incarnation() };
+        let raft_port = Arc::new(RaftPort(raft.clone()));
+        let link_port = Arc::new(LinkPort(linking_slot.clone()));
+        let access_port = Arc::new(AccessPort { access, runtime: runtime.clone() });
+        let broker = Broker::start(
+            settings::broker(&config)?,
+            Ports {
+                identity,
+                propose: raft_port.clone(),
+                routes: raft_port.clone(),
+                peers: PeerPort::new(raft.clone(), runtime.clone(), &config.node.data_dir),
+                link_out: link_port.clone(),
+                link_in: link_port,
+                authenticate: access_port.clone(),
+                authorize: access_port,
+                retained: raft_port,
+            },
+        )?;
+        broker_slot.set(broker.clone());
+
+        let ports = Arc::new(LinkingPorts {
+            broker: broker.clone(),
+            raft: raft.clone(),
+            node: name.clone(),
+            beats: Mutex::new(HashMap::new()),
+        });
+        let linking = Linking::start(&settings::linking(&config), ports.ports(), runtime.clone())?;
+        let linking = Arc::new(linking);
+        linking_slot.set(linking.clone());
+        follow_links(&raft, &linking, &config, &runtime);
+        report_beats(&raft, &linking, ports, &runtime);
+
+        let port = Arc::new(ApiPort {
+            raft: raft.clone(),
+            linking: linking.clone(),
+            name,
+            cluster: config.cluster.name.as_str().into(),
+        });
+        serve_questions(&raft, port.clone());
+        seed(&raft, &config).await?;
+        let api = spanmq_api::serve(settings::api(&config), port).with_context(|| {
+            format!("the API cannot listen on {}", config.dashboard.listeners.http.bind.0)
+        })?;
+        Ok(Self { config, raft, broker, linking, api })
+    }
+
+    /// Says where the node listens: in the log, and for scripts in `addresses.json`.
+    fn announce(&self) -> anyhow::Result<()> {
+        #[derive(Serialize)]
+        struct Addresses {
+            mqtt: BTreeMap<String, SocketAddr>,
+            api: SocketAddr,
+            cluster: String,
+        }
+        let bound = self.broker.bound().iter();
+        let addresses = Addresses {
+            mqtt: bound.map(|b| (b.name.to_string(), b.address)).collect(),
+            api: self.api.address,
+            cluster: self.raft.cluster_addr(),
+        };
+        let text = serde_json::to_vec_pretty(&addresses)?;
+        spanmq_segment::replace_file(&self.config.node.data_dir.join("addresses.json"), &text)?;
+        let status = self.raft.status();
+        tracing::info!(
+            node = %self.config.node.name.as_str(),
+            cluster = %self.config.cluster.name.as_str(),
+            members = status.members.len(),
+            failures_tolerated = status.failures_tolerated,
+            "ready"
+        );
+        let mut out = std::io::stdout().lock();
+        for (name, address) in &addresses.mqtt {
+            writeln!(out, "mqtt {name} {address}")?;
+        }
+        writeln!(out, "api http://{}", addresses.api)?;
+        writeln!(out, "cluster {}", addresses.cluster)?;
+        Ok(())
+    }
+
+    /// Links, sessions, listeners, HTTP, Raft, in this order.
+    async fn stop(self) {
+        tracing::info!("stopping");
+        self.linking.stop().await;
+        self.broker.stop(STOP_LIMIT).await;
+        self.api.stop().await;
+        self.raft.shutdown().await;
+        tracing::info!("stopped");
+    }
+}
+
+/// Messages and sessions that other nodes send or ask for.
+fn serve_peers(raft: &RaftNode, broker: &Slot<BrokerHandle>, runtime: &tokio::runtime::Handle) {
+    raft.peers().on_wire(PeerInbox {
+        broker: broker.clone(),
+        runtime: runtime.clone(),
+        receivers: Mutex::new(HashMap::new()),
+    });
+    let broker = broker.clone();
+    raft.peers().on_query(TAKE_OVER, move |_, body| {
+        let broker = broker.clone();
+        async move {
+            let client_id = String::from_utf8_lossy(&body).into_owned();
+            let session = match broker.get() {
+                Some(broker) => broker.surrender(client_id.into()).await,
+                None => None,
+            };
+            Ok(session.unwrap_or_default().into())
+        }
+    });
+}
+
+fn serve_questions(raft: &RaftNode, port: Arc<ApiPort>) {
+    raft.peers().on_query(QUESTION, move |_, body| {
+        let answer = spanmq_api::answer(&*port, &body).unwrap_or_default();
+        async move { Ok(answer.into()) }
+    });
+}
+
+/// Hands the replicated link list to linking whenever it has changed.
+fn follow_links(
+    raft: &RaftNode,
+    linking: &Arc<Linking>,
+    config: &Config,
+    runtime: &tokio::runtime::Handle,
+) {
+    let (raft, linking) = (raft.clone(), linking.clone());
+    let cluster = config.cluster.name.as_str().to_owned();
+    runtime.spawn(async move {
+        let mut applied = raft.applied();
+        let mut seen = None;
+        loop {
+            let found = {
+                let state = raft.state();
+                let revisions: Vec<u64> = state.links().list().map(|l| l.revision).collect();
+                let version = (state.links().revision(), revisions);
+                (seen.as_ref() != Some(&version))
+                    .then(|| (links::entries(state.links().list(), &cluster), version))
+            };
+            if let Some((entries, version)) = found {
+                linking.configure(entries);
+                seen = Some(version);
+            }
+            if applied.changed().await.is_err() {
+                return;
+            }
+        }
+    });
+}
+
+/// Sends what was heard of remote actors to the leader, all actors together.
+fn report_beats(
+    raft: &RaftNode,
+    linking: &Arc<Linking>,
+    ports: Arc<LinkingPorts>,
+    runtime: &tokio::runtime::Handle,
+) {
+    let receiving = linking.clone();
+    raft.peers().on_query(BEATS, move |_, body| {
+        if let Ok(beats) = serde_json::from_slice::<Vec<(String, String, u64)>>(&body) {
+            receiving.heard(beats.into_iter().map(actor).collect());
+        }
+        async { Ok(bytes::Bytes::new()) }
+    });
+    let (raft, linking) = (raft.clone(), linking.clone());
+    runtime.spawn(async move {
+        loop {
+            tokio::time::sleep(BEATS_PERIOD).await;
+            let beats = std::mem::take(&mut *ports.beats.lock());
+            let status = raft.status();
+            if beats.is_empty() {
+                continue;
+            }
+            if raft.is_leader() {
+                linking.heard(beats.into_iter().collect());
+            } else if let Some(leader) = status.leader {
+                let rows: Vec<_> = beats.iter().map(|(a, n)| (&a.cluster, &a.actor, n)).collect();
+                let body = serde_json::to_vec(&rows).unwrap_or_default().into();
+                // Lost reports are made up for by the next ones.
+                let _ = raft.peers().query(leader, BEATS, body, BEATS_PERIOD).await;
+            }
+        }
+    });
+}
+
+fn actor(
+    (cluster, actor, incarnation): (String, String, u64),
+) -> (spanmq_link_protocol::upstream::ActorKey, u64) {
+    (spanmq_link_protocol::upstream::ActorKey { cluster, actor }, incarnation)
+}
+
+/// Adds the API keys of the bootstrap file, and the links of the file at the first start.
+async fn seed(raft: &RaftNode, config: &Config) -> anyhow::Result<()> {
+    let mut commands: Vec<Command> = Vec::new();
+    for key in access::api_keys(config)? {
+        let unchanged = {
+            let state = raft.state();
+            let stored = state.access().get(AccessKind::ApiKey, &key.key);
+            stored.is_some_and(|record| record.record.reveal() == key.to_record())
+        };
+        if !unchanged {
+            commands.push(Command::Access(AccessCommand::Put {
+                kind: AccessKind::ApiKey,
+                name: key.key.as_str().into(),
+                record: SecretText::new(key.to_record()),
+                create_only: false,
+                expected: None,
+            }));
+        }
+    }
+    let first = raft.state().links().revision() == 0;
+    if first {
+        let specs = config.cluster.links.configs().map(crate::wiring::api::spec);
+        commands.extend(specs.map(|spec| Command::Link(LinkCommand::Create(spec))));
+    } else if !config.cluster.links.is_empty() {
+        tracing::info!(
+            "cluster.links of the file only seeds the list at the first start; the replicated list counts"
+        );
+    }
+    if !commands.is_empty() {
+        raft.propose(commands)
+            .await
+            .context("keys and links of the configuration cannot be stored")?;
+    }
+    Ok(())
+}
+
+fn log(config: &Config) {
+    let console = &config.log.console;
+    if !console.enable {
+        return;
+    }
+    let level = match console.level {
+        LogLevel::Error => "error",
+        LogLevel::Warn => "warn",
+        LogLevel::Info => "info",
+        LogLevel::Debug => "debug",
+        LogLevel::Trace => "trace",
+    };
+    // The libraries below us report what we handle and log ourselves.
+    let filter =
+        format!("{level},openraft=error,ntex=warn,ntex_io=warn,actix_server=warn,mio=warn");
+    let filter = std::env::var("RUST_LOG").unwrap_or(filter);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
+    // A second subscriber (in tests) is refused and harmless.
+    let _ = match console.formatter {
+        LogFormatter::Text => builder.try_init(),
+        LogFormatter::Json => builder.json().try_init(),
+    };
+}
+
+/// The data folder, for nobody else's eyes (SECURITY A8).
+fn private_dir(dir: &Path) -> anyhow::Result<()> {
+    spanmq_segment::create_private_dir(dir)
+        .with_context(|| format!("the data folder {} cannot be used", dir.display()))
+}
+
+/// SIGTERM or SIGINT; a second one ends the process at once. With `--exit-with-stdin` also the end
+/// of standard input, so that a node does not outlive whoever started it.
+fn stop_requests(exit_with_stdin: bool) -> impl Future<Output = ()> {
+    let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel::<()>();
+    if exit_with_stdin {
+        let sender = sender.clone();
+        std::thread::spawn(move || {
+            let mut rest = Vec::new();
+            let _ = std::io::stdin().read_to_end(&mut rest);
+            let _ = sender.send(());
+        });
+    }
+    async move {
+        let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+        let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
+            tracing::warn!("signals cannot be caught; only SIGKILL ends this process");
+            let _ = receiver.recv().await;
+            return;
+        };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = receiver.recv() => {}
+        }
+        drop(sender);
+        actix_rt::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            tracing::warn!("second signal: ending at once");
+            std::process::exit(130);
+        });
+    }
+}

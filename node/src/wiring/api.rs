@@ -1,0 +1,114 @@
+//! The node as the REST API sees it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use spanmq_api::ports::{BoxFuture, ClusterView, MemberView, NoQuorum, Node};
+use spanmq_linking::Linking;
+use spanmq_raft::RaftNode;
+use spanmq_state::{Applied, Command, NodeId, State};
+
+/// Kind of the API's questions on the query stream.
+pub(crate) const QUESTION: u16 = spanmq_raft::APPLICATION_KINDS + 2;
+
+/// What the handlers reach.
+pub(crate) struct ApiPort {
+    pub(crate) raft: RaftNode,
+    pub(crate) linking: Arc<Linking>,
+    pub(crate) name: Arc<str>,
+    pub(crate) cluster: Arc<str>,
+}
+
+impl Node for ApiPort {
+    fn id(&self) -> NodeId {
+        self.raft.id()
+    }
+
+    fn name(&self) -> Arc<str> {
+        self.name.clone()
+    }
+
+    fn cluster_name(&self) -> Arc<str> {
+        self.cluster.clone()
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn propose(&self, commands: Vec<Command>) -> BoxFuture<Result<Applied, NoQuorum>> {
+        let raft = self.raft.clone();
+        Box::pin(async move {
+            let proposed = raft.propose_at(commands).await.map_err(|_| NoQuorum)?;
+            Ok(Applied { index: proposed.index, replies: proposed.replies })
+        })
+    }
+
+    fn barrier(&self) -> BoxFuture<Result<(), NoQuorum>> {
+        let raft = self.raft.clone();
+        Box::pin(async move { raft.read_barrier().await.map(|_| ()).map_err(|_| NoQuorum) })
+    }
+
+    fn read(&self, look: &mut dyn FnMut(&State)) {
+        look(&self.raft.state());
+    }
+
+    fn cluster(&self) -> ClusterView {
+        let status = self.raft.status();
+        let view = |member: &spanmq_raft::MemberStatus| {
+            let known = self.raft.state().cluster().member(member.id).cloned();
+            let leads = status.leader == Some(member.id);
+            MemberView {
+                id: member.id,
+                name: member.name.as_str().into(),
+                running: member.reachable,
+                role: match (leads, member.voter) {
+                    (true, _) => "leader",
+                    (false, true) => "follower",
+                    (false, false) => "learner",
+                },
+                cluster_addr: member.addr.as_str().into(),
+                api_addr: known.as_ref().map_or_else(|| "".into(), |known| known.api_addr.clone()),
+                version: known.as_ref().map_or_else(|| "".into(), |known| known.version.clone()),
+            }
+        };
+        let mut members: Vec<MemberView> = status.members.iter().map(view).collect();
+        members.sort_by(|a, b| a.name.cmp(&b.name));
+        ClusterView {
+            members,
+            leader: status.leader,
+            term: status.term,
+            applied: status.applied.unwrap_or(0),
+            failures_tolerated: status.failures_tolerated,
+            quorum: status.leader.is_some(),
+        }
+    }
+
+    fn ask(&self, node: NodeId, question: Vec<u8>) -> BoxFuture<Option<Vec<u8>>> {
+        let raft = self.raft.clone();
+        Box::pin(async move {
+            let limit = std::time::Duration::from_secs(5);
+            let answer = raft.peers().query(node, QUESTION, Bytes::from(question), limit).await;
+            answer.ok().map(|bytes| bytes.to_vec())
+        })
+    }
+
+    fn linking(&self) -> Arc<Linking> {
+        self.linking.clone()
+    }
+}
+
+/// A checked link as the replicated state takes it.
+pub(crate) fn spec(
+    link: &spanmq_link_protocol::config::LinkConfig,
+) -> spanmq_state::command::LinkSpec {
+    use spanmq_link_protocol::config::Reveal;
+    spanmq_state::command::LinkSpec {
+        name: link.name.as_str().into(),
+        server: link.server.as_text().into(),
+        clientid: link.clientid.as_str().into(),
+        enable: link.enable,
+        config: spanmq_state::SecretText::new(link.to_json(Reveal::Stored).to_string()),
+        counter: link.ps_actor_incarnation,
+    }
+}
