@@ -135,6 +135,11 @@ pub(crate) struct KnownMembers {
 }
 
 impl KnownMembers {
+    /// Whether `node` was a member and is none any more.
+    pub(crate) fn is_removed(&self, node: NodeId) -> bool {
+        self.removed.lock().contains(&node)
+    }
+
     /// Takes the present members; whoever is missing was removed.
     pub(crate) fn set(&self, members: &BTreeMap<NodeId, NodeInfo>) {
         let fresh: BTreeMap<_, _> = members.iter().map(|(id, info)| (*id, info.instance)).collect();
@@ -153,7 +158,7 @@ impl Membership for Acquainted {
     fn known(&self, node: PortNodeId) -> Known {
         match self.0.members.load().get(&node.0) {
             Some(instance) => Known::Member(InstanceId(*instance)),
-            None if self.0.removed.lock().contains(&node.0) => Known::Removed,
+            None if self.0.is_removed(node.0) => Known::Removed,
             None => Known::Unknown,
         }
     }

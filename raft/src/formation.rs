@@ -22,7 +22,9 @@ use crate::{
     join::{JoinRequest, Learner, next_voter},
     kinds,
     leader::{self, LeaderRequest},
+    leading,
     options::{Formation, PortSecurity},
+    types::NodeId,
 };
 
 /// Pause between two rounds of asking all seeds.
@@ -330,15 +332,7 @@ async fn announce(core: Arc<Core>) {
         tracing::error!(%error, "the identity file cannot be written");
     }
     loop {
-        let moved = core.members().get(&core.me).is_some_and(|known| *known != core.info());
-        if moved {
-            let request = JoinRequest { node: core.me, info: core.info() };
-            let told =
-                leader::ask(&core, LeaderRequest::Admit(request), core.options.propose_timeout);
-            if let Err(error) = told.await {
-                tracing::warn!(%error, "the new address could not be told");
-            }
-        }
+        tell_new_address(&core).await;
         let command = Command::Cluster(ClusterCommand::PutMember(member(&core)));
         let request = LeaderRequest::Propose(Batch::from(command));
         let told = leader::ask(&core, request, core.options.propose_timeout).await;
@@ -355,6 +349,24 @@ async fn announce(core: Arc<Core>) {
             other => tracing::debug!(?other, "announcing again"),
         }
         tokio::time::sleep(ROUND_PAUSE).await;
+    }
+}
+
+/// A leader that knows only our old address cannot reach us, so we ask whom we can reach.
+async fn tell_new_address(core: &Core) {
+    let info = core.info();
+    if core.members().get(&core.me).is_none_or(|known| *known == info) {
+        return;
+    }
+    let body = bytes::Bytes::from(codec::encode(&JoinRequest { node: core.me, info }));
+    let limit = core.options.propose_timeout;
+    for peer in core.pool.all() {
+        match peer.query(kinds::MOVED, body.clone(), limit).await {
+            Ok(_) => return,
+            Err(error) => {
+                tracing::debug!(node = %peer.node(), %error, "the new address is not told yet")
+            }
+        }
     }
 }
 
@@ -401,17 +413,24 @@ pub(crate) async fn notice_removal(core: Arc<Core>) {
             }
             metrics.membership_config.voter_ids().filter(|id| *id != core.me).collect()
         };
-        let say_so = |id: &crate::types::NodeId| {
-            let peer = core.pool.get(PortNodeId(*id));
-            peer.is_some_and(|peer| match &*peer.state().borrow() {
-                PeerState::Down { reason, .. } => reason.contains(&sentence),
-                _ => false,
-            })
-        };
-        if voters.iter().filter(|id| say_so(id)).count() * 2 > voters.len() {
+        let mut say_so = 0;
+        for id in &voters {
+            say_so += usize::from(says_removed(&core, *id, &sentence).await);
+        }
+        if say_so * 2 > voters.len() {
             removed(&core);
+            return;
         }
     }
+}
+
+async fn says_removed(core: &Core, voter: NodeId, sentence: &str) -> bool {
+    let Some(peer) = core.pool.get(PortNodeId(voter)) else { return false };
+    if let PeerState::Down { reason, .. } = &*peer.state().borrow() {
+        return reason.contains(sentence);
+    }
+    let asked = peer.raft(kinds::LEASE, leading::lease_request(0), ROUND_PAUSE).await;
+    matches!(asked, Err(RequestError::Failed { code: kinds::REMOVED, .. }))
 }
 
 /// This node does not belong to its cluster any more.
@@ -441,7 +460,7 @@ pub(crate) async fn promote_learners(core: Arc<Core>) {
     }
 }
 
-fn due_voter(core: &Core) -> Option<crate::types::NodeId> {
+fn due_voter(core: &Core) -> Option<NodeId> {
     let metrics = core.metrics.borrow();
     let replication = metrics.replication.as_ref()?;
     let membership = metrics.membership_config.membership();

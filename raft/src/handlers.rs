@@ -52,6 +52,15 @@ fn core_of(core: &Weak<Core>) -> Result<Arc<Core>, RequestError> {
     core.upgrade().ok_or_else(|| RequestError::failed(kinds::STOPPING, "this node is stopping"))
 }
 
+/// The handshake keeps removed nodes out; this one was connected before it was removed.
+fn core_for(core: &Weak<Core>, from: &PeerId) -> Result<Arc<Core>, RequestError> {
+    let core = core_of(core)?;
+    if core.known.is_removed(from.node_id.0) {
+        return Err(RequestError::failed(kinds::REMOVED, "the node was removed from this cluster"));
+    }
+    Ok(core)
+}
+
 fn body_of<T: DeserializeOwned>(body: &[u8]) -> Result<T, RequestError> {
     codec::decode(body).map_err(|error| RequestError::failed(kinds::BAD_BODY, error.to_string()))
 }
@@ -65,7 +74,7 @@ pub(crate) struct RaftRequests(pub(crate) Weak<Core>);
 
 impl RequestHandler for RaftRequests {
     async fn handle(&self, from: PeerId, kind: u16, body: Bytes) -> Result<Bytes, RequestError> {
-        let core = core_of(&self.0)?;
+        let core = core_for(&self.0, &from)?;
         match kind {
             kinds::APPEND => {
                 let request: openraft::raft::AppendEntriesRequest<TypeConfig> = body_of(&body)?;
@@ -88,7 +97,10 @@ pub(crate) struct Queries(pub(crate) Weak<Core>);
 
 impl RequestHandler for Queries {
     async fn handle(&self, from: PeerId, kind: u16, body: Bytes) -> Result<Bytes, RequestError> {
-        let core = core_of(&self.0)?;
+        let core = core_for(&self.0, &from)?;
+        if kind == kinds::MOVED {
+            return admit(&core, &from, &body).await;
+        }
         let from = from.node_id.0;
         match kind {
             kinds::SNAPSHOT_PART => {
@@ -131,21 +143,25 @@ impl RequestHandler for Joins {
             return Err(RequestError::UnknownKind { kind });
         }
         let core = core_of(&self.0)?;
-        let request: JoinRequest = body_of(&body)?;
-        // A certificate of the cluster lets a node speak for itself, not for another.
-        if request.node != from.node_id.0 || request.info.instance != from.instance.0 {
-            return Err(RequestError::failed(kinds::REFUSED, "a node can only join as itself"));
-        }
-        let limit = core.options.propose_timeout;
-        leader::ask(&core, LeaderRequest::Admit(request), limit)
-            .await
-            .map(|_| Bytes::new())
-            .map_err(|error| {
-                let refused = matches!(error, LeaderError::Refused(_));
-                let code = if refused { kinds::REFUSED } else { kinds::NOT_LEADER };
-                RequestError::failed(code, error.to_string())
-            })
+        admit(&core, &from, &body).await
     }
+}
+
+/// Hands a request for membership on to the leader.
+async fn admit(core: &Arc<Core>, from: &PeerId, body: &[u8]) -> Result<Bytes, RequestError> {
+    let request: JoinRequest = body_of(body)?;
+    // A certificate of the cluster lets a node speak for itself, not for another.
+    if request.node != from.node_id.0 || request.info.instance != from.instance.0 {
+        return Err(RequestError::failed(kinds::REFUSED, "a node can only join as itself"));
+    }
+    let limit = core.options.propose_timeout;
+    leader::ask(core, LeaderRequest::Admit(request), limit).await.map(|_| Bytes::new()).map_err(
+        |error| {
+            let refused = matches!(error, LeaderError::Refused(_));
+            let code = if refused { kinds::REFUSED } else { kinds::NOT_LEADER };
+            RequestError::failed(code, error.to_string())
+        },
+    )
 }
 
 /// Wires go to whoever registered for them.

@@ -10,6 +10,8 @@ pub(crate) const SNAPSHOT_PART: u16 = 1;
 pub(crate) const SNAPSHOT_INSTALL: u16 = 2;
 pub(crate) const LEADER: u16 = 3;
 pub(crate) const ELECT: u16 = 4;
+/// A member that no leader reaches any more tells its new address to whom it can reach.
+pub(crate) const MOVED: u16 = 5;
 
 /// On join connections.
 pub(crate) const JOIN: u16 = 1;
@@ -24,3 +26,5 @@ pub(crate) const UNKNOWN_OUTCOME: u16 = 3;
 pub(crate) const BAD_BODY: u16 = 4;
 pub(crate) const STOPPING: u16 = 5;
 pub(crate) const OUT_OF_PLACE: u16 = 6;
+/// The asker was removed from the cluster.
+pub(crate) const REMOVED: u16 = 7;

@@ -103,9 +103,13 @@ pub(crate) async fn keep_lease(core: Arc<Core>) {
     }
 }
 
+pub(crate) fn lease_request(applied: u64) -> Bytes {
+    codec::encode(&LeaseRequest { applied }).into()
+}
+
 async fn ask_for_lease(core: &Core, leader: NodeId, applied: u64) {
     let Some(peer) = core.pool.get(PortNodeId(leader)) else { return };
-    let request = codec::encode(&LeaseRequest { applied }).into();
+    let request = lease_request(applied);
     let sent = LeaseTime::now();
     let answer = peer.raft(kinds::LEASE, request, core.options.lag_max).await;
     let granted = answer.ok().and_then(|bytes| codec::decode::<LeaseAnswer>(&bytes).ok());

@@ -115,11 +115,6 @@ impl Grantor {
         self.confirmed = self.confirmed.max(Some(sent));
     }
 
-    /// What the leader itself may rely on.
-    pub(crate) fn own_lease(&self) -> Option<LeaseTime> {
-        self.confirmed.map(|confirmed| confirmed + self.lease)
-    }
-
     /// A member asks for its lease and tells how far it has applied. Returns for how long.
     pub(crate) fn renew(
         &mut self,
@@ -141,12 +136,6 @@ impl Grantor {
         let until = self.confirmed? + self.lease;
         known.until = known.until.max(until);
         (until > now).then(|| until.since(now))
-    }
-
-    /// A member has left; nobody waits for it any more once its lease has ended.
-    pub(crate) fn remaining(&self, now: LeaseTime, member: NodeId) -> Option<Duration> {
-        let known = self.granted.get(&member)?;
-        (known.until > now).then(|| known.until.since(now))
     }
 
     /// Whether the change at `index` is applied on all that hold a lease. `alone`: no other node
@@ -241,7 +230,6 @@ mod tests {
         let mut grantor = settled();
         assert_eq!(grantor.renew(at(5_000), 2, 4), Some(Duration::from_secs(1)));
         assert_eq!(grantor.renew(at(6_000), 2, 4), None);
-        assert_eq!(grantor.own_lease(), Some(at(6_000)));
     }
 
     #[test]

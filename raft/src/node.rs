@@ -142,10 +142,16 @@ impl RaftNode {
             // The caller waits for it.
             let _ = sender.send(open(options, dir, identity).await);
         });
-        let (core, views) = receiver
-            .recv()
-            .unwrap_or_else(|_| Err(StartError::Raft("the start panicked".into())))
-            .inspect_err(|error| tracing::debug!(%error, "the node does not start"))?;
+        let opened = receiver.recv();
+        let (core, views) =
+            match opened.unwrap_or_else(|_| Err(StartError::Raft("the start panicked".into()))) {
+                Ok(opened) => opened,
+                Err(error) => {
+                    // Dropping it would block, which a caller inside of a runtime must not.
+                    runtime.shutdown_background();
+                    return Err(error);
+                }
+            };
         let (proposals, queue) = mpsc::channel(HANDED_OVER_MAX);
         handle.spawn(propose::gather(core.clone(), queue));
         handle.spawn(formation::follow_members(core.clone()));
