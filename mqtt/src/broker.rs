@@ -24,7 +24,7 @@ use crate::shared::Shared;
 use crate::store::{self, StoreError};
 use crate::tls::{Acceptor, TlsError};
 use crate::view::{ViewReader, view};
-use crate::worker::{self, Worker};
+use crate::worker::{self, Worker, ask};
 
 /// Worker sets are 64 bits wide.
 const WORKERS_MAX: usize = 64;
@@ -406,17 +406,4 @@ impl Gather {
             done.answer(Outcomes::Each(std::mem::take(&mut self.outcomes)));
         }
     }
-}
-
-/// Runs a question on a worker; `None` if the worker has ended.
-async fn ask<R: Send + 'static>(
-    mailbox: &Mailbox<Mail>,
-    question: impl FnOnce(&mut Worker) -> R + Send + 'static,
-) -> Option<R> {
-    let (reply, answer) = oneshot::channel();
-    mailbox.send(Mail::Task(Box::new(move |worker| {
-        // Whoever asked may have gone.
-        let _ = reply.send(question(worker));
-    })));
-    answer.await.ok()
 }

@@ -1,5 +1,6 @@
 //! CONNECT: who is it, may it, and which session does it get (MQTT 5.0 §3.1.4).
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +25,8 @@ use crate::ports::{Action, Authenticated, Client, Credentials};
 use crate::shared::{Shared, random_u64, wall_ms};
 use crate::transport::Opened;
 use crate::worker::slot::ConnStart;
-use crate::worker::{Attach, WorkerCell};
+use crate::worker::moving::Barrier;
+use crate::worker::{Attach, WorkerCell, ask};
 
 /// How long authentication, the directory and a former owner may take.
 const ADMIT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -50,7 +52,7 @@ struct AttachParts {
     terms: ConnectTerms,
     will: Option<Will>,
     epoch: Epoch,
-    session: Option<Box<SessionExport>>,
+    fetched: Fetched,
     subscriptions: Vec<Subscription>,
     connack: ConnAck,
     encoder: Encoder,
@@ -89,11 +91,18 @@ impl Admitted {
         };
         let mut worker = worker.borrow_mut();
         worker.begin();
-        let session = parts.session.or_else(|| {
-            let keep = parts.connack.session_present;
-            // On this very worker: no await between leaving the old place and taking the new.
-            worker.give_up(&parts.client.client_id, keep)
-        });
+        let (session, moved) = match parts.fetched {
+            Fetched::Nothing => (None, None),
+            Fetched::Export(export) => (Some(export), None),
+            Fetched::Moved(mut arrival) => {
+                (arrival.export.take(), arrival.take().map(|key| (key, arrival.take_got())))
+            }
+            Fetched::Here => {
+                let keep = parts.connack.session_present;
+                // On this very worker: no await between leaving the old place and taking the new.
+                (worker.give_up(&parts.client.client_id, keep), None)
+            }
+        };
         let key = worker.attach(Attach {
             client: parts.client,
             terms: parts.terms,
@@ -103,6 +112,7 @@ impl Admitted {
             subscriptions: parts.subscriptions,
             conn,
             connack: parts.connack,
+            moved,
         });
         (key, number)
     }
@@ -141,9 +151,10 @@ async fn admit_inner(
     let terms = terms(&connect, shared);
     let claim = shared.clients.claim(client_id.clone()).await;
     let claimed = claim_session(shared, &client, &connect, &terms, will.as_ref()).await?;
-    let session = fetch(worker, shared, &client_id, &claimed).await;
+    let fetched = fetch(worker, shared, &client, &claimed).await;
     if !claimed.installed {
-        install(shared, &client_id, &claimed, session.is_some()).await?;
+        let have_state = !matches!(fetched, Fetched::Nothing);
+        install(shared, &client_id, &claimed, have_state).await?;
     }
     let keep_alive_s = granted_keep_alive(&connect, opened);
     let connack = connack(&connect, &terms, shared, opened, assigned, keep_alive_s)
@@ -155,7 +166,7 @@ async fn admit_inner(
         terms,
         will,
         epoch: claimed.epoch,
-        session,
+        fetched,
         subscriptions: if claimed.session_present { claimed.subscriptions } else { Vec::new() },
         connack,
         encoder,
@@ -319,35 +330,120 @@ fn stored_will(will: &Will, client: &Client) -> StoredWill {
     }
 }
 
+/// Where the session comes from.
+enum Fetched {
+    /// Nobody has it, or it is not to go on.
+    Nothing,
+    /// It is on this worker and is taken at the last moment.
+    Here,
+    /// From another node.
+    Export(Box<SessionExport>),
+    /// From another worker of this node.
+    Moved(Arrival),
+}
+
+/// A session that has come from another worker, and the place of its buffer. When the connection
+/// ends before it is used, both wait here without one.
+struct Arrival {
+    worker: WorkerCell,
+    client: Arc<Client>,
+    epoch: Epoch,
+    buffer: Option<SlotKey>,
+    export: Option<Box<SessionExport>>,
+    got: HashSet<MessageId>,
+}
+
+impl Arrival {
+    fn take(&mut self) -> Option<SlotKey> {
+        self.buffer.take()
+    }
+
+    fn take_got(&mut self) -> HashSet<MessageId> {
+        std::mem::take(&mut self.got)
+    }
+}
+
+impl Drop for Arrival {
+    fn drop(&mut self) {
+        if let Some(key) = self.buffer.take() {
+            let (client, export) = (self.client.clone(), self.export.take());
+            let mut worker = self.worker.borrow_mut();
+            worker.keep_arrived(key, client, self.epoch, export, &self.got);
+        }
+    }
+}
+
 /// Fetches the session from wherever it is, but for this worker, which gives it up when the new
-/// connection takes its place. `None` there, or when nobody has it.
+/// connection takes its place.
 async fn fetch(
     worker: &WorkerCell,
     shared: &Shared,
-    client_id: &Arc<str>,
+    client: &Arc<Client>,
     claimed: &Claimed,
-) -> Option<Box<SessionExport>> {
-    let keep = claimed.session_present;
+) -> Fetched {
+    let (client_id, keep) = (&client.client_id, claimed.session_present);
     if let Some(place) = shared.clients.place(client_id) {
         let here = worker.borrow().id;
         if place.worker == here {
-            return None;
+            return Fetched::Here;
+        }
+        if keep {
+            let arrival = move_here(worker, shared, client, claimed.epoch, place.worker).await;
+            return arrival.map_or(Fetched::Nothing, Fetched::Moved);
         }
         let (reply, session) = oneshot::channel();
         let mailbox = &shared.workers[usize::from(place.worker)];
         mailbox.send(Mail::GiveUp { client_id: client_id.clone(), keep, reply });
-        return session.await.ok().flatten();
+        // Only its end is waited for.
+        let _ = session.await;
+        return Fetched::Nothing;
     }
-    let previous = claimed.previous?;
-    if previous.node == shared.ports.identity.node {
-        return None;
+    let Some(previous) = claimed.previous.filter(|of| of.node != shared.ports.identity.node) else {
+        return Fetched::Nothing;
+    };
+    let export = shared.ports.peers.take_over(previous, client_id.clone(), claimed.epoch).await;
+    let Some(export) = export.filter(|_| keep) else { return Fetched::Nothing };
+    match spanmq_session::codec::decode_export(&export, std::time::Instant::now()) {
+        Ok(export) => Fetched::Export(Box::new(export)),
+        Err(error) => {
+            tracing::error!(%error, "a hand-over cannot be read");
+            Fetched::Nothing
+        }
     }
-    let export = shared.ports.peers.take_over(previous, client_id.clone(), claimed.epoch).await?;
-    let now = std::time::Instant::now();
-    let export = spanmq_session::codec::decode_export(&export, now)
-        .inspect_err(|error| tracing::error!(%error, "a hand-over cannot be read"))
-        .ok()?;
-    keep.then(|| Box::new(export))
+}
+
+/// Moves a session from another worker of this node; the steps are those of `worker::moving`.
+async fn move_here(
+    worker: &WorkerCell,
+    shared: &Shared,
+    client: &Arc<Client>,
+    epoch: Epoch,
+    old: u16,
+) -> Option<Arrival> {
+    let mailbox = &shared.workers[usize::from(old)];
+    let client_id = client.client_id.clone();
+    let subscriptions = ask(mailbox, move |worker| worker.freeze(&client_id)).await.flatten()?;
+    let (buffer, visible) = {
+        let mut worker = worker.borrow_mut();
+        let (buffer, batch) = worker.expect_session(client, subscriptions);
+        (buffer, worker.when_visible(batch))
+    };
+    let mut arrival = Arrival {
+        worker: worker.clone(),
+        client: client.clone(),
+        epoch,
+        buffer: Some(buffer),
+        export: None,
+        got: HashSet::new(),
+    };
+    // Both end only with the worker.
+    visible.await.ok()?;
+    Barrier::raise(&shared.workers, old).await.ok()?;
+    let client_id = client.client_id.clone();
+    let left = ask(mailbox, move |worker| worker.leave(&client_id)).await.flatten()?;
+    arrival.export = Some(left.export);
+    arrival.got = left.got;
+    Some(arrival)
 }
 
 async fn install(

@@ -21,9 +21,6 @@ pub(crate) enum BadPacket {
     /// The first packet speaks another protocol level (CONNACK 0x84, 3.1.1: 1).
     #[error("protocol level {0} is not supported")]
     Version(u8),
-    /// Enhanced authentication that we do not offer (0x8C).
-    #[error("the authentication method is not supported")]
-    AuthMethod,
     /// A client id that is not allowed (0x85, 3.1.1: 2).
     #[error("client id: {0}")]
     ClientId(&'static str),
@@ -39,7 +36,6 @@ impl BadPacket {
             Self::TopicName(_) => 0x90,
             Self::TopicAlias(_) => 0x94,
             Self::Version(_) => 0x84,
-            Self::AuthMethod => 0x8C,
             Self::ClientId(_) => 0x85,
         }
     }

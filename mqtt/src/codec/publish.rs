@@ -142,12 +142,6 @@ impl PublishOut<'_> {
         2 + self.topic.len() + id + list + self.payload.len()
     }
 
-    /// Bytes on the wire, to be compared with the client's maximum packet size.
-    pub(crate) fn wire_len(&self, version: Version) -> usize {
-        let remaining = self.remaining(version);
-        1 + varint_len(remaining) + remaining
-    }
-
     /// Appends the packet to the output of a connection.
     pub(crate) fn write(&self, version: Version, out: &mut BytePages) {
         let first = 0x30
@@ -228,7 +222,7 @@ mod tests {
         let mut pages = BytePages::default();
         out.write(Version::V5, &mut pages);
         let bytes = pages.freeze();
-        assert_eq!(bytes.len(), out.wire_len(Version::V5));
+        assert_eq!(bytes.len(), 2 + out.remaining(Version::V5));
         let parsed = parse(Version::V5, bytes[0], &bytes[2..]).unwrap();
         assert_eq!((parsed.topic, parsed.qos, parsed.payload), ("a/b", 1, &b"hello"[..]));
         assert_eq!(parsed.properties.expiry_secs, Some(9));

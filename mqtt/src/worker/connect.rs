@@ -1,8 +1,9 @@
 //! A client that was accepted gets its session.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use spanmq_session::{ConnectTerms, Session, SessionExport, SessionMeta, Will};
+use spanmq_session::{ConnectTerms, MessageId, Session, SessionExport, SessionMeta, Will};
 use spanmq_state::Epoch;
 use spanmq_state::command::Subscription as StoredSubscription;
 
@@ -27,12 +28,14 @@ pub(crate) struct Attach {
     pub(crate) subscriptions: Vec<StoredSubscription>,
     pub(crate) conn: ConnStart,
     pub(crate) connack: ConnAck,
+    /// It came from another worker: the place of what came before it, and what it has got.
+    pub(crate) moved: Option<(SlotKey, HashSet<MessageId>)>,
 }
 
 impl Worker {
     /// Puts session and connection together and sends CONNACK.
     pub(crate) fn attach(&mut self, attach: Attach) -> SlotKey {
-        let Attach { client, terms, will, epoch, session, subscriptions, conn, connack } = attach;
+        let Attach { client, terms, will, epoch, session, subscriptions, conn, connack, moved } = attach;
         let client_id = client.client_id.clone();
         let messages = session.as_ref().map(|export| export.messages.clone()).unwrap_or_default();
         let mut session = self.session_for(&client, &terms, epoch, session, &subscriptions);
@@ -40,29 +43,25 @@ impl Worker {
         // The whole of it is journaled instead.
         self.scratch.ops.clear();
         let conn = Conn::new(conn, self.now);
-        let slot = Slot {
-            session,
-            client,
-            conn: Some(conn),
-            will,
-            will_due: None,
-            ends_at: None,
-            dirty: false,
-            journaled: false,
-            replays: Default::default(),
-        };
-        let key = self.adopt(slot);
+        let mut slot = Slot::new(session, client);
+        (slot.conn, slot.will) = (Some(conn), will);
+        let (key, _) = self.adopt(slot);
         self.shared.clients.put(client_id, Place { worker: self.id, key });
         self.shared.metrics.clients.add(1);
         self.shared.metrics.connects_accepted.inc();
         self.journal_whole(key, &messages);
+        if let Some((buffer, got)) = moved {
+            let buffer = self.take_buffer(buffer);
+            self.pour(buffer, key, &got);
+        }
         self.write(key, |encoder, out| encoder.connack(&connack, out));
         self.mark_dirty(key);
         key
     }
 
     /// Puts a session into its place and its subscriptions into the table.
-    pub(super) fn adopt(&mut self, slot: Slot) -> SlotKey {
+    /// Also the batch of route changes after which all of them are visible.
+    pub(super) fn adopt(&mut self, slot: Slot) -> (SlotKey, u64) {
         let online = slot.conn.is_some();
         let filters: Vec<_> = slot
             .session
@@ -70,8 +69,10 @@ impl Worker {
             .map(|(filter, options)| (filter.clone(), *options))
             .collect();
         let key = self.slots.insert(slot);
+        let mut batch = 0;
         for (filter, options) in &filters {
             let added = self.table.add(key.index, filter, *options, online, self.route_batch);
+            batch = batch.max(added.batch);
             if let Some(op) = added.op {
                 self.turn.route(op);
             }
@@ -79,7 +80,7 @@ impl Worker {
         let count = i64::try_from(filters.len()).unwrap_or(0);
         self.shared.metrics.subscriptions.add(count);
         self.shared.metrics.sessions.add(1);
-        key
+        (key, batch)
     }
 
     fn session_for(
@@ -91,12 +92,7 @@ impl Worker {
         subscriptions: &[StoredSubscription],
     ) -> Session {
         let limits = self.shared.limits.clone();
-        let resumed = session.and_then(|export| {
-            Session::import(*export, epoch, limits.clone())
-                .inspect_err(|error| tracing::error!(%error, "a session could not be resumed"))
-                .ok()
-        });
-        if let Some(session) = resumed {
+        if let Some(session) = session.and_then(|export| self.import(*export, epoch)) {
             return session;
         }
         let meta = SessionMeta {
@@ -114,6 +110,12 @@ impl Worker {
             }
         }
         session
+    }
+
+    pub(super) fn import(&self, export: SessionExport, epoch: Epoch) -> Option<Session> {
+        Session::import(export, epoch, self.shared.limits.clone())
+            .inspect_err(|error| tracing::error!(%error, "a session could not be resumed"))
+            .ok()
     }
 
     /// Ends this worker's part in a session: the connection is closed (0x8E), subscriptions and

@@ -75,8 +75,15 @@ impl Worker {
     ) {
         let Some(key) = self.slots.key_of(index) else { return };
         let Some(slot) = self.slots.at_mut(index) else { return };
+        if slot.buffer.is_some() && self.buffer_delivery(index, message, options, ticket) {
+            return;
+        }
+        let Some(slot) = self.slots.at_mut(index) else { return };
         let delivered =
             slot.session.deliver(self.now, message, options, &mut self.scratch.ops);
+        if slot.moving.is_some() && !matches!(delivered, Delivered::Dropped(_)) {
+            slot.note_got(message.id);
+        }
         match delivered {
             Delivered::Queued => {
                 if !slot.dirty && slot.conn.is_some() {

@@ -178,18 +178,10 @@ impl Worker {
                 at.checked_sub(Duration::from_millis(away_ms)).unwrap_or(self.now)
             });
             let client_id = session.client_id().clone();
-            let slot = Slot {
-                client: Arc::new(unknown_client(&client_id, meta.owner)),
-                session,
-                conn: None,
-                will: None,
-                will_due: None,
-                ends_at: left,
-                dirty: false,
-                journaled: true,
-                replays: VecDeque::new(),
-            };
-            let key = self.adopt(slot);
+            let client = Arc::new(unknown_client(&client_id, meta.owner));
+            let mut slot = Slot::new(session, client);
+            (slot.ends_at, slot.journaled) = (left, true);
+            let (key, _) = self.adopt(slot);
             self.shared.clients.put(client_id, Place { worker: self.id, key });
             if let Some(at) = left {
                 self.timers.add(at, key, Due::SessionEnd);

@@ -7,6 +7,7 @@ use spanmq_session::Message;
 use spanmq_state::{Command, NodeId, Reply};
 
 use super::Worker;
+use super::moving::Barrier;
 use crate::local_routes::{RouteBatch, RouteOp};
 use crate::mail::{Delivery, Mail, SlotKey};
 use crate::ports::{Done, Forward, LinkForward, Outcome, ProposeError};
@@ -29,6 +30,8 @@ pub(crate) struct Turn {
     dirty: Vec<SlotKey>,
     /// Connections with control publishes.
     control: Vec<SlotKey>,
+    /// Barriers to send behind this turn's deliveries.
+    barriers: Vec<(u16, Arc<Barrier>)>,
 }
 
 struct PeerBatch {
@@ -58,6 +61,7 @@ impl Turn {
             waiters: Vec::new(),
             dirty: Vec::new(),
             control: Vec::new(),
+            barriers: Vec::new(),
         }
     }
 
@@ -111,6 +115,10 @@ impl Turn {
     pub(crate) fn control(&mut self, key: SlotKey) {
         self.control.push(key);
     }
+
+    pub(crate) fn barrier(&mut self, to: u16, barrier: Arc<Barrier>) {
+        self.barriers.push((to, barrier));
+    }
 }
 
 impl Worker {
@@ -122,6 +130,7 @@ impl Worker {
         self.send_routes();
         self.send_commands();
         self.send_deliveries();
+        self.send_barriers();
         self.send_peers();
         self.send_links();
         self.send_store();
@@ -197,6 +206,14 @@ impl Worker {
                 mailbox.send(Mail::Deliver(batch));
             } else {
                 self.refuse_deliveries(batch);
+            }
+        }
+    }
+
+    fn send_barriers(&mut self) {
+        for (worker, barrier) in self.turn.barriers.drain(..) {
+            if let Some(mailbox) = self.shared.workers.get(usize::from(worker)) {
+                mailbox.send(Mail::Task(Box::new(move |_| barrier.reached())));
             }
         }
     }

@@ -10,6 +10,7 @@ mod control;
 mod deliver;
 mod durable;
 mod flush;
+pub(crate) mod moving;
 mod packets;
 mod publish;
 mod queries;
@@ -31,8 +32,10 @@ use std::time::Instant;
 use spanmq_session::{JournalOp, MatchedOptions, Outgoing};
 use spanmq_state::SharedGroup;
 use spanmq_topic::SharedFilter;
+use tokio::sync::oneshot;
 
 use crate::mail::{Mail, SlotKey};
+use crate::mailbox::Mailbox;
 use crate::ports::{RoutesReader, Targets};
 use crate::shared::{MessageIds, Shared};
 use crate::view::ViewReader;
@@ -71,6 +74,7 @@ pub(crate) struct Worker {
     /// All batches up to this one are visible.
     routes_visible: u64,
     subacks: Vec<PendingSuback>,
+    route_waiters: Vec<(u64, oneshot::Sender<()>)>,
     flusher: Rc<Flusher>,
     /// The clock of this turn.
     pub(crate) now: Instant,
@@ -142,6 +146,7 @@ impl Worker {
             route_batch: 1,
             routes_visible: 0,
             subacks: Vec::new(),
+            route_waiters: Vec::new(),
             flusher: Rc::default(),
             now: Instant::now(),
             scratch: Scratch::default(),
@@ -239,4 +244,17 @@ async fn flush_turns(worker: WorkerCell, flusher: Rc<Flusher>) {
         flusher.due().await;
         worker.borrow_mut().flush();
     }
+}
+
+/// Runs a question on a worker; `None` if the worker has ended.
+pub(crate) async fn ask<R: Send + 'static>(
+    mailbox: &Mailbox<Mail>,
+    question: impl FnOnce(&mut Worker) -> R + Send + 'static,
+) -> Option<R> {
+    let (reply, answer) = oneshot::channel();
+    mailbox.send(Mail::Task(Box::new(move |worker| {
+        // Whoever asked may have gone.
+        let _ = reply.send(question(worker));
+    })));
+    answer.await.ok()
 }

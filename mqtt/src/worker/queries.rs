@@ -5,6 +5,11 @@ use super::close::Close;
 use crate::query::{ClientInfo, ClientQuery, SubscriptionInfo, SubscriptionQuery};
 
 impl Worker {
+    /// Sessions that live here; not those that are still on their way.
+    fn sessions(&self) -> impl Iterator<Item = &super::slot::Slot> {
+        self.slots.iter().map(|(_, slot)| slot).filter(|slot| slot.buffer.is_none())
+    }
+
     pub(crate) fn clients(&self, query: &ClientQuery) -> Vec<ClientInfo> {
         let wanted = |info: &ClientInfo| {
             query.client_id.as_ref().is_none_or(|id| *id == info.client_id)
@@ -12,15 +17,15 @@ impl Worker {
                 && query.connected.is_none_or(|connected| connected == info.connected)
         };
         let limit = if query.limit == 0 { usize::MAX } else { query.limit };
-        self.slots.iter().map(|(_, slot)| info(slot)).filter(wanted).take(limit).collect()
+        self.sessions().map(info).filter(wanted).take(limit).collect()
     }
 
     pub(crate) fn subscriptions(&self, query: &SubscriptionQuery) -> Vec<SubscriptionInfo> {
         let limit = if query.limit == 0 { usize::MAX } else { query.limit };
-        let slots = self.slots.iter().filter(|(_, slot)| {
+        let slots = self.sessions().filter(|slot| {
             query.client_id.as_ref().is_none_or(|id| *id == slot.client.client_id)
         });
-        let subscriptions = slots.flat_map(|(_, slot)| {
+        let subscriptions = slots.flat_map(|slot| {
             slot.session.subscriptions().map(|(filter, options)| SubscriptionInfo {
                 client_id: slot.client.client_id.clone(),
                 filter: filter.to_string(),

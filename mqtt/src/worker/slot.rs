@@ -1,15 +1,16 @@
 //! The sessions of one worker and, while their clients are here, the connections.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ntex_bytes::BytePages;
 use ntex_io::IoRef;
-use spanmq_session::{FlowId, MatchedOptions, Publisher, Session, Will};
+use spanmq_session::{FlowId, MatchedOptions, MessageId, Publisher, Session, Will};
 use spanmq_topic::{TopicFilter, TopicName};
 
+use super::moving::Buffer;
 use crate::codec::{Encoder, Version};
 use crate::listener::{ListenerState, Permit};
 use crate::mail::SlotKey;
@@ -30,6 +31,29 @@ pub(crate) struct Slot {
     pub(crate) journaled: bool,
     /// Retained messages that are still to be delivered.
     pub(crate) replays: VecDeque<Replay>,
+    /// On its way to another worker: what it still gets here.
+    pub(crate) moving: Option<HashSet<MessageId>>,
+    /// Not here yet: what comes for it.
+    pub(crate) buffer: Option<Buffer>,
+}
+
+impl Slot {
+    /// A session without a connection.
+    pub(crate) fn new(session: Session, client: Arc<Client>) -> Self {
+        Self {
+            session,
+            client,
+            conn: None,
+            will: None,
+            will_due: None,
+            ends_at: None,
+            dirty: false,
+            journaled: false,
+            replays: VecDeque::new(),
+            moving: None,
+            buffer: None,
+        }
+    }
 }
 
 /// A SUBSCRIBE that has not brought all its retained messages yet.

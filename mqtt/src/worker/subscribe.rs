@@ -154,6 +154,10 @@ impl Worker {
     /// Route changes have become visible, or have failed.
     pub(super) fn on_routes(&mut self, batch: u64, outcome: RouteOutcome) {
         self.routes_visible = self.routes_visible.max(batch);
+        for (_, tell) in self.route_waiters.extract_if(.., |(of, _)| *of <= batch) {
+            // Whoever waited may have gone.
+            let _ = tell.send(());
+        }
         let mut index = 0;
         while let Some(pending) = self.subacks.get(index) {
             if pending.batch > batch {

@@ -163,11 +163,6 @@ impl Table {
         }
     }
 
-    /// Members of a group on this worker.
-    pub(crate) fn members(&self, shared: &SharedFilter) -> usize {
-        self.shared.get(shared).map_or(0, |group| group.members.len())
-    }
-
     /// Collects the sessions with plain subscriptions to the message's topic, each once with the
     /// sum of its subscriptions. `is_own` tells whether a session is the publisher's.
     pub(crate) fn matches(
