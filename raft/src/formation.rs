@@ -324,7 +324,7 @@ async fn announce(core: Arc<Core>) {
     };
     loop {
         // Our log must have begun: then our vote counts from now on (see `Stage::Member`).
-        if core.metrics_until(ROUND_PAUSE, |now| now.last_applied.is_some()).await {
+        if core.metrics_until(ROUND_PAUSE, |now| now.last_log_index.is_some()).await {
             break;
         }
     }

@@ -83,9 +83,9 @@ impl LogStore {
     /// Ends the thread; what is written later is refused.
     pub(crate) fn stop(&self) {
         let mut thread = self.thread.lock();
-        thread.ask_to_stop();
-        // Wakes the thread; when the queue is full it is awake.
-        let _ = self.jobs.try_send(Job::Stop);
+        thread.stop_waiting();
+        // The thread may have ended already.
+        let _ = self.jobs.send(Job::Stop);
         thread.join();
     }
 

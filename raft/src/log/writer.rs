@@ -80,7 +80,6 @@ pub(super) struct Writer {
 /// The other end, held by the store. The thread ends when the last sender of jobs is dropped.
 pub(super) struct Thread {
     impatient: Arc<AtomicBool>,
-    stop: Arc<AtomicBool>,
     full: Arc<AtomicBool>,
     handle: Option<JoinHandle<()>>,
 }
@@ -94,12 +93,6 @@ impl Thread {
     /// From now on a full disk is not waited for.
     pub(super) fn stop_waiting(&self) {
         self.impatient.store(true, Ordering::Relaxed);
-    }
-
-    /// From now on no further job is begun either.
-    pub(super) fn ask_to_stop(&self) {
-        self.stop_waiting();
-        self.stop.store(true, Ordering::Relaxed);
     }
 
     /// Waits for the thread's end.
@@ -120,23 +113,17 @@ impl Drop for Thread {
 
 pub(super) fn start(writer: Writer) -> io::Result<(SyncSender<Job>, Thread)> {
     let (sender, jobs) = sync_channel(JOBS_MAX);
-    let [impatient, stop, full] = std::array::from_fn(|_| Arc::new(AtomicBool::new(false)));
-    let mut running = Running {
-        writer,
-        impatient: impatient.clone(),
-        stop: stop.clone(),
-        full: full.clone(),
-        failed: None,
-    };
+    let [impatient, full] = std::array::from_fn(|_| Arc::new(AtomicBool::new(false)));
+    let mut running =
+        Running { writer, impatient: impatient.clone(), full: full.clone(), failed: None };
     let handle =
         std::thread::Builder::new().name("raft-log".into()).spawn(move || running.run(&jobs))?;
-    Ok((sender, Thread { impatient, stop, full, handle: Some(handle) }))
+    Ok((sender, Thread { impatient, full, handle: Some(handle) }))
 }
 
 struct Running {
     writer: Writer,
     impatient: Arc<AtomicBool>,
-    stop: Arc<AtomicBool>,
     full: Arc<AtomicBool>,
     /// After a failure everything is refused.
     failed: Option<String>,
@@ -145,10 +132,12 @@ struct Running {
 impl Running {
     fn run(&mut self, jobs: &Receiver<Job>) {
         let mut held = None;
-        while !self.stopping() {
-            // The store sends `Stop` last of all, or goes away.
-            let Some(job) = held.take().or_else(|| jobs.recv().ok()) else { return };
-            held = self.perform(job, jobs);
+        // The store sends `Stop` last of all, or goes away.
+        loop {
+            match held.take().or_else(|| jobs.recv().ok()) {
+                None | Some(Job::Stop) => return,
+                Some(job) => held = self.perform(job, jobs),
+            }
         }
     }
 
@@ -166,7 +155,7 @@ impl Running {
                 let result = self.persistently("truncate", |writer| writer.truncate(from, last));
                 let _ = done.send(result);
             }
-            Job::Stop => {}
+            Job::Stop => return Some(Job::Stop),
             Job::Purge { upto, done } => {
                 let result = self.persistently("purge", |writer| writer.purge(upto));
                 let _ = done.send(result);
@@ -235,10 +224,6 @@ impl Running {
 
     fn impatient(&self) -> bool {
         self.impatient.load(Ordering::Relaxed)
-    }
-
-    fn stopping(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
     }
 }
 

@@ -24,6 +24,15 @@ pub struct Site {
     pub port: u16,
 }
 
+/// `RUST_LOG` shows what the nodes do.
+fn log_if_asked() {
+    if std::env::var_os("RUST_LOG").is_some() {
+        let filter = tracing_subscriber::EnvFilter::from_default_env();
+        // The second test to ask finds it done.
+        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
+    }
+}
+
 /// A port that was free a moment ago: restarted nodes keep their address.
 pub fn free_port() -> u16 {
     std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
@@ -56,6 +65,7 @@ impl Site {
     }
 
     pub fn start(&self, formation: Formation) -> RaftNode {
+        log_if_asked();
         RaftNode::start(self.options(formation)).unwrap()
     }
 
