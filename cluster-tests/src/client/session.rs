@@ -403,6 +403,26 @@ impl Client {
         Ok(())
     }
 
+    /// Acknowledges and gives what has been sent to us until a PINGREQ is answered.
+    ///
+    /// # Errors
+    /// When the connection ended.
+    pub fn payloads_until_silence(&mut self) -> anyhow::Result<Vec<Vec<u8>>> {
+        let mut payloads = Vec::new();
+        self.send_packet(0xc0, &[])?;
+        loop {
+            match self.answer(|p| matches!(p, Packet::PingResp | Packet::Publish { .. }))? {
+                Packet::Publish { qos, id, payload, .. } => {
+                    if qos == 1 {
+                        self.send_packet(0x40, &id.to_be_bytes())?;
+                    }
+                    payloads.push(payload);
+                }
+                _ => return Ok(payloads),
+            }
+        }
+    }
+
     /// Waits until the server closes; gives what it still sent.
     ///
     /// # Errors

@@ -187,14 +187,9 @@ impl<T> Sender<T> {
     ) {
         let full = self.stats.waiting >= self.limits.items_max
             || self.stats.waiting_bytes + item.message.len() > self.limits.bytes_max;
-        if full || (!self.up && token.is_none()) {
-            match token {
-                Some(token) => {
-                    self.stats.refused_full += 1;
-                    out.push(Command::Done(token, Outcome::Refused(0x97)));
-                }
-                None => self.stats.dropped_away += 1,
-            }
+        if full {
+            self.stats.refused_full += 1;
+            out.extend(token.map(|token| Command::Done(token, Outcome::Refused(0x97))));
             return;
         }
         item.sequence = self.next;
@@ -303,22 +298,25 @@ impl<T> Sender<T> {
             }
         }
         if !self.up {
-            self.drop_unacknowledged();
+            self.drop_unacknowledged(now);
         }
         if !to_spool.is_empty() {
             out.push(Command::Spool(to_spool));
         }
     }
 
-    fn drop_unacknowledged(&mut self) {
-        let stats = &mut self.stats;
+    /// QoS 0 waits for a wire that is being opened, not for a peer that is away.
+    fn drop_unacknowledged(&mut self, now: Instant) {
+        let (stats, patience) = (&mut self.stats, self.limits.patience);
         self.entries.retain(|entry| {
-            if !entry.item.acknowledged {
+            let late = now.saturating_duration_since(entry.since) >= patience;
+            let keep = entry.item.acknowledged || !late;
+            if !keep {
                 stats.waiting -= 1;
                 stats.waiting_bytes -= entry.item.message.len();
                 stats.dropped_away += 1;
             }
-            entry.item.acknowledged
+            keep
         });
     }
 

@@ -74,11 +74,16 @@ fn a_full_queue_refuses_with_quota_exceeded() {
 }
 
 #[test]
-fn qos_0_for_an_absent_peer_is_dropped_and_counted() {
+fn qos_0_waits_for_a_wire_that_opens_and_is_dropped_when_the_peer_stays_away() {
     let now = Instant::now();
-    let mut sender: Sender<u8> = Sender::new(Limits::default(), 1);
-    assert_eq!(sender.handle(now, Event::Append { item: item(1), token: None }), []);
+    let limits = Limits::default();
+    let mut sender: Sender<u8> = Sender::new(limits, 1);
+    sender.handle(now, Event::Append { item: item(1), token: None });
+    assert_eq!(sent(&sender.handle(now, Event::Up)), [1]);
+    sender.handle(now, Event::Down);
+    sender.handle(now + limits.patience, Event::Tick);
     assert_eq!(sender.stats().dropped_away, 1);
+    assert_eq!(sender.stats().waiting, 0);
 }
 
 #[test]
