@@ -7,6 +7,8 @@
 
 mod algebra;
 mod filter;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod levels;
 mod limits;
 mod name;

@@ -11,6 +11,8 @@ mod declare;
 mod env;
 mod error;
 mod flags;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod hocon;
 mod legacy;
 mod load;

@@ -22,6 +22,8 @@ mod dial_map;
 mod enrol;
 mod error;
 mod frame;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod handler;
 mod handshake;
 mod hello;

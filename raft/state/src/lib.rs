@@ -18,6 +18,8 @@ mod cluster;
 mod codec;
 pub mod command;
 mod digest;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod links;
 mod remote;
 mod retained;
