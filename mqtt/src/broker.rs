@@ -18,7 +18,7 @@ use crate::local_routes::LocalRoutes;
 use crate::mail::Mail;
 use crate::mailbox::Mailbox;
 use crate::metrics::Metrics;
-use crate::ports::{Done, Forward, Outcomes, Ports};
+use crate::ports::{Done, Forward, Outcome, Outcomes, Ports};
 use crate::query::{ClientInfo, ClientQuery, SubscriptionInfo, SubscriptionQuery};
 use crate::shared::Shared;
 use crate::store::{self, StoreError};
@@ -26,6 +26,7 @@ use crate::tls::{Acceptor, TlsError};
 use crate::view::{ViewReader, view};
 use crate::worker::{self, Worker, ask};
 
+const QUOTA_EXCEEDED: u8 = 0x97;
 /// Worker sets are 64 bits wide.
 const WORKERS_MAX: usize = 64;
 
@@ -236,8 +237,32 @@ impl BrokerHandle {
         let Some(first) = messages.first() else {
             return done.answer(Outcomes::Each(Vec::new()));
         };
-        let lane = worker::lane_of(first);
-        self.worker(lane).send(Mail::Publish { messages, done });
+        let mailbox = self.worker(worker::lane_of(first));
+        let bytes = messages.iter().map(|message| message.payload.len()).sum();
+        if self.has_room(mailbox, messages.len(), bytes) {
+            mailbox.send(Mail::Publish { messages, done });
+        } else {
+            done.answer(Outcomes::All(Outcome::Refused(QUOTA_EXCEEDED)));
+        }
+    }
+
+    /// Reserves room in a worker's mail; counts what finds none.
+    fn has_room(&self, mailbox: &Mailbox<Mail>, messages: usize, bytes: usize) -> bool {
+        let fits = mailbox.reserve(messages, bytes);
+        if !fits {
+            self.0.shared.metrics.worker_inbox_full.add(messages as u64);
+        }
+        fits
+    }
+
+    fn send_from_peer(&self, lane: u64, batch: Vec<Forward>, done: Done<Outcomes>) {
+        let mailbox = self.worker(lane);
+        let bytes = batch.iter().map(|forward| forward.message.payload.len()).sum();
+        if self.has_room(mailbox, batch.len(), bytes) {
+            mailbox.send(Mail::FromPeer { batch, done });
+        } else {
+            done.answer(Outcomes::All(Outcome::Refused(QUOTA_EXCEEDED)));
+        }
     }
 
     /// Delivers what another node forwarded to sessions of this node. Order is kept per lane, so
@@ -248,7 +273,7 @@ impl BrokerHandle {
         };
         let lane = first.lane;
         if batch.iter().all(|forward| forward.lane == lane) || self.0.shared.workers.len() == 1 {
-            self.worker(lane).send(Mail::FromPeer { batch, done });
+            self.send_from_peer(lane, batch, done);
         } else {
             self.receive_mixed(batch, done);
         }
@@ -267,7 +292,7 @@ impl BrokerHandle {
         }
         parts.retain(|(indexes, _)| !indexes.is_empty());
         let gather = Arc::new(Mutex::new(Gather {
-            outcomes: vec![crate::ports::Outcome::Refused(0x80); total],
+            outcomes: vec![Outcome::Refused(0x80); total],
             open: parts.len(),
             done: Some(done),
         }));
@@ -277,7 +302,7 @@ impl BrokerHandle {
             let done = Done::new(move |outcomes: Option<Outcomes>| {
                 gather.lock().add(&indexes, outcomes.as_ref());
             });
-            self.worker(lane).send(Mail::FromPeer { batch: part, done });
+            self.send_from_peer(lane, part, done);
         }
     }
 
@@ -334,6 +359,24 @@ impl BrokerHandle {
             .ok()
     }
 
+    /// Another node has claimed the session (`Event::SessionClaimed`): its connection here ends
+    /// (0x8E), and it waits for [`BrokerHandle::surrender`] or for the claim to be abandoned.
+    pub async fn claimed_elsewhere(&self, client_id: Arc<str>) {
+        if let Some(place) = self.0.shared.clients.place(&client_id) {
+            let mailbox = &self.0.shared.workers[usize::from(place.worker)];
+            let _ = ask(mailbox, move |worker| worker.freeze(&client_id).is_some()).await;
+        }
+    }
+
+    /// The session is installed elsewhere or has ended: this node's copy goes, in memory and in
+    /// the store.
+    pub async fn forget_session(&self, client_id: Arc<str>) {
+        let place = self.0.shared.clients.place(&client_id);
+        let worker = place.map_or(0, |place| usize::from(place.worker));
+        let mailbox = &self.0.shared.workers[worker];
+        let _ = ask(mailbox, move |worker| worker.forget_copy(&client_id)).await;
+    }
+
     /// The ACL has changed: subscriptions that are no longer allowed end (A7).
     pub fn rights_changed(&self) {
         for mailbox in &self.0.shared.workers {
@@ -387,7 +430,7 @@ impl BrokerHandle {
 
 /// Parts of one batch on their way back.
 struct Gather {
-    outcomes: Vec<crate::ports::Outcome>,
+    outcomes: Vec<Outcome>,
     open: usize,
     done: Option<Done<Outcomes>>,
 }

@@ -24,6 +24,8 @@ pub struct BrokerConfig {
     pub sys_interval: Duration,
     /// When a SUBACK may leave. Default: [`Visibility::Cluster`].
     pub subscribe_visibility: Visibility,
+    /// What becomes of QoS 1/2 publishes without a lease. Default: [`Minority::Available`].
+    pub minority: Minority,
     /// What a refused publish means to the client. Default: [`DenyAction::Ignore`].
     pub deny_action: DenyAction,
 }
@@ -38,6 +40,7 @@ impl Default for BrokerConfig {
             store: StoreConfig::default(),
             sys_interval: Duration::from_secs(60),
             subscribe_visibility: Visibility::Cluster,
+            minority: Minority::Available,
             deny_action: DenyAction::Ignore,
         }
     }
@@ -50,6 +53,15 @@ pub enum Visibility {
     Cluster,
     /// SUBACK when this node does.
     Local,
+}
+
+/// `cluster.minority` (ARCHITECTURE §4, without quorum).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Minority {
+    /// After a second they go to all targets of the last known view.
+    Available,
+    /// After a second they are refused (0x83; 3.1.1: no acknowledgement).
+    Strict,
 }
 
 /// `authorization.deny_action` (LINK-SPEC A-5).

@@ -1,32 +1,28 @@
 //! CONNECT: who is it, may it, and which session does it get (MQTT 5.0 §3.1.4).
 
-use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ntex_io::{Io, Sealed};
-use spanmq_session::codec::encode_message;
-use spanmq_session::{ConnectTerms, MessageId, Publisher, SessionExpiry, SessionExport, Will};
-use spanmq_state::command::{
-    Handover, Holder, SessionCommand, SessionReply, Subscription, Will as StoredWill,
-};
-use spanmq_state::{Command, Epoch, Opaque, Reply};
+use spanmq_session::{ConnectTerms, Publisher, SessionExpiry, Will};
+use spanmq_state::Epoch;
+use spanmq_state::command::Subscription;
 use spanmq_topic::{TopicName, check_limits};
-use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::clients::Claim;
 use crate::codec::{self, ConnAck, Connect, Encoder};
 use crate::config::UsernameSource;
+use crate::directory::{claim_session, install};
+use crate::fetch::{Fetched, fetch};
 use crate::listener::{ListenerState, Permit};
-use crate::mail::{Mail, SlotKey};
+use crate::mail::SlotKey;
 use crate::ports::{Action, Authenticated, Client, Credentials};
-use crate::shared::{Shared, random_u64, wall_ms};
+use crate::shared::{Shared, random_u64};
 use crate::transport::Opened;
 use crate::worker::slot::ConnStart;
-use crate::worker::moving::Barrier;
-use crate::worker::{Attach, WorkerCell, ask};
+use crate::worker::{Attach, WorkerCell};
 
 /// How long authentication, the directory and a former owner may take.
 const ADMIT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -159,8 +155,7 @@ async fn admit_inner(
     let keep_alive_s = granted_keep_alive(&connect, opened);
     let connack = connack(&connect, &terms, shared, opened, assigned, keep_alive_s)
         .with_session(claimed.session_present);
-    let encoder =
-        Encoder { version: connect.version, problem_info: connect.request_problem_info };
+    let encoder = Encoder { version: connect.version, problem_info: connect.request_problem_info };
     let attach = AttachParts {
         client,
         terms,
@@ -256,215 +251,6 @@ fn terms(connect: &Connect, shared: &Shared) -> ConnectTerms {
         packet_size_max: connect.max_packet_size,
         topic_alias_max: connect.topic_alias_max,
         ..ConnectTerms::plain(connect.version, expiry)
-    }
-}
-
-/// What the directory said.
-struct Claimed {
-    epoch: Epoch,
-    previous: Option<Holder>,
-    session_present: bool,
-    installed: bool,
-    subscriptions: Vec<Subscription>,
-}
-
-async fn claim_session(
-    shared: &Shared,
-    client: &Client,
-    connect: &Connect,
-    terms: &ConnectTerms,
-    will: Option<&Will>,
-) -> Result<Claimed, u8> {
-    let command = SessionCommand::Claim {
-        client_id: client.client_id.clone(),
-        node: shared.ports.identity.node,
-        clean_start: connect.clean_start,
-        principal: client.principal.clone(),
-        expiry_s: terms.expiry.interval(),
-        persistent: terms.expiry.is_persistent(),
-        will: will.map(|will| stored_will(will, client)),
-        at_ms: wall_ms(),
-    };
-    match propose_one(shared, command).await? {
-        SessionReply::Claimed { epoch, previous, session_present, installed, subscriptions } => {
-            Ok(Claimed { epoch, previous, session_present, installed, subscriptions })
-        }
-        SessionReply::PrincipalDiffers => Err(NOT_AUTHORIZED),
-        SessionReply::Done | SessionReply::Stale { .. } | SessionReply::Unknown => {
-            Err(SERVER_UNAVAILABLE)
-        }
-    }
-}
-
-async fn propose_one(shared: &Shared, command: SessionCommand) -> Result<SessionReply, u8> {
-    let replies = shared.ports.propose.propose(vec![Command::Session(command)]).await;
-    match replies.map(|mut replies| replies.pop()) {
-        Ok(Some(Reply::Session(reply))) => Ok(reply),
-        Ok(other) => {
-            tracing::error!(?other, "the directory gave no answer");
-            Err(SERVER_UNAVAILABLE)
-        }
-        Err(error) => {
-            tracing::debug!(%error, "CONNECT without the directory");
-            Err(SERVER_UNAVAILABLE)
-        }
-    }
-}
-
-/// The will as another node needs it, should this one die.
-fn stored_will(will: &Will, client: &Client) -> StoredWill {
-    let publisher =
-        Publisher { username: client.username.clone(), peer: client.peer, version: client.version };
-    let now = std::time::Instant::now();
-    let id = MessageId([0; 16]);
-    let from = client.client_id.clone();
-    let message = will.clone().into_message(now, wall_ms(), id, from, publisher);
-    let mut bytes = Vec::new();
-    if let Err(error) = encode_message(&message, now, &mut bytes) {
-        tracing::error!(%error, "a will could not be encoded");
-    }
-    StoredWill {
-        topic: will.topic.as_str().into(),
-        delay_s: will.delay_s,
-        message: Opaque::new(bytes),
-    }
-}
-
-/// Where the session comes from.
-enum Fetched {
-    /// Nobody has it, or it is not to go on.
-    Nothing,
-    /// It is on this worker and is taken at the last moment.
-    Here,
-    /// From another node.
-    Export(Box<SessionExport>),
-    /// From another worker of this node.
-    Moved(Arrival),
-}
-
-/// A session that has come from another worker, and the place of its buffer. When the connection
-/// ends before it is used, both wait here without one.
-struct Arrival {
-    worker: WorkerCell,
-    client: Arc<Client>,
-    epoch: Epoch,
-    buffer: Option<SlotKey>,
-    export: Option<Box<SessionExport>>,
-    got: HashSet<MessageId>,
-}
-
-impl Arrival {
-    fn take(&mut self) -> Option<SlotKey> {
-        self.buffer.take()
-    }
-
-    fn take_got(&mut self) -> HashSet<MessageId> {
-        std::mem::take(&mut self.got)
-    }
-}
-
-impl Drop for Arrival {
-    fn drop(&mut self) {
-        if let Some(key) = self.buffer.take() {
-            let (client, export) = (self.client.clone(), self.export.take());
-            let mut worker = self.worker.borrow_mut();
-            worker.keep_arrived(key, client, self.epoch, export, &self.got);
-        }
-    }
-}
-
-/// Fetches the session from wherever it is, but for this worker, which gives it up when the new
-/// connection takes its place.
-async fn fetch(
-    worker: &WorkerCell,
-    shared: &Shared,
-    client: &Arc<Client>,
-    claimed: &Claimed,
-) -> Fetched {
-    let (client_id, keep) = (&client.client_id, claimed.session_present);
-    if let Some(place) = shared.clients.place(client_id) {
-        let here = worker.borrow().id;
-        if place.worker == here {
-            return Fetched::Here;
-        }
-        if keep {
-            let arrival = move_here(worker, shared, client, claimed.epoch, place.worker).await;
-            return arrival.map_or(Fetched::Nothing, Fetched::Moved);
-        }
-        let (reply, session) = oneshot::channel();
-        let mailbox = &shared.workers[usize::from(place.worker)];
-        mailbox.send(Mail::GiveUp { client_id: client_id.clone(), keep, reply });
-        // Only its end is waited for.
-        let _ = session.await;
-        return Fetched::Nothing;
-    }
-    let Some(previous) = claimed.previous.filter(|of| of.node != shared.ports.identity.node) else {
-        return Fetched::Nothing;
-    };
-    let export = shared.ports.peers.take_over(previous, client_id.clone(), claimed.epoch).await;
-    let Some(export) = export.filter(|_| keep) else { return Fetched::Nothing };
-    match spanmq_session::codec::decode_export(&export, std::time::Instant::now()) {
-        Ok(export) => Fetched::Export(Box::new(export)),
-        Err(error) => {
-            tracing::error!(%error, "a hand-over cannot be read");
-            Fetched::Nothing
-        }
-    }
-}
-
-/// Moves a session from another worker of this node; the steps are those of `worker::moving`.
-async fn move_here(
-    worker: &WorkerCell,
-    shared: &Shared,
-    client: &Arc<Client>,
-    epoch: Epoch,
-    old: u16,
-) -> Option<Arrival> {
-    let mailbox = &shared.workers[usize::from(old)];
-    let client_id = client.client_id.clone();
-    let subscriptions = ask(mailbox, move |worker| worker.freeze(&client_id)).await.flatten()?;
-    let (buffer, visible) = {
-        let mut worker = worker.borrow_mut();
-        let (buffer, batch) = worker.expect_session(client, subscriptions);
-        (buffer, worker.when_visible(batch))
-    };
-    let mut arrival = Arrival {
-        worker: worker.clone(),
-        client: client.clone(),
-        epoch,
-        buffer: Some(buffer),
-        export: None,
-        got: HashSet::new(),
-    };
-    // Both end only with the worker.
-    visible.await.ok()?;
-    Barrier::raise(&shared.workers, old).await.ok()?;
-    let client_id = client.client_id.clone();
-    let left = ask(mailbox, move |worker| worker.leave(&client_id)).await.flatten()?;
-    arrival.export = Some(left.export);
-    arrival.got = left.got;
-    Some(arrival)
-}
-
-async fn install(
-    shared: &Shared,
-    client_id: &Arc<str>,
-    claimed: &Claimed,
-    have_state: bool,
-) -> Result<(), u8> {
-    let handover = if have_state || !claimed.session_present {
-        Handover::Complete
-    } else {
-        Handover::WithoutOwner
-    };
-    let command = SessionCommand::Installed {
-        client_id: client_id.clone(),
-        epoch: claimed.epoch,
-        handover,
-    };
-    match propose_one(shared, command).await? {
-        SessionReply::Done => Ok(()),
-        _ => Err(SERVER_UNAVAILABLE),
     }
 }
 

@@ -49,16 +49,18 @@ struct Refused {
 /// Reads the first packet, which must be CONNECT [MQTT-3.1.0-1].
 async fn read_connect(opened: &Opened) -> Result<Box<Connect>, Refused> {
     let limit = opened.listener.config.packet_bytes_max;
-    poll_fn(|cx| loop {
-        match opened.io.with_read_buf(|buf| take_connect(buf, limit)) {
-            Ok(Some(connect)) => return Poll::Ready(Ok(connect)),
-            Ok(None) => {}
-            Err(refused) => return Poll::Ready(Err(refused)),
-        }
-        match opened.io.poll_read_ready(cx) {
-            Poll::Ready(Ok(Some(()))) => {}
-            Poll::Ready(_) => return Poll::Ready(Err(Refused { version: None, bad: None })),
-            Poll::Pending => return Poll::Pending,
+    poll_fn(|cx| {
+        loop {
+            match opened.io.with_read_buf(|buf| take_connect(buf, limit)) {
+                Ok(Some(connect)) => return Poll::Ready(Ok(connect)),
+                Ok(None) => {}
+                Err(refused) => return Poll::Ready(Err(refused)),
+            }
+            match opened.io.poll_read_ready(cx) {
+                Poll::Ready(Ok(Some(()))) => {}
+                Poll::Ready(_) => return Poll::Ready(Err(Refused { version: None, bad: None })),
+                Poll::Pending => return Poll::Pending,
+            }
         }
     })
     .await
@@ -128,12 +130,7 @@ async fn linger(io: &Io<Sealed>) {
     .await;
 }
 
-async fn serve(
-    worker: WorkerCell,
-    shared: Arc<Shared>,
-    opened: Opened,
-    connect: Box<Connect>,
-) {
+async fn serve(worker: WorkerCell, shared: Arc<Shared>, opened: Opened, connect: Box<Connect>) {
     let version = connect.version;
     match crate::connect::admit(&worker, &shared, &opened, *connect).await {
         Ok(admitted) => {
@@ -198,13 +195,7 @@ fn poll_packets(
     }
 }
 
-fn gone_or(
-    worker: &WorkerCell,
-    io: &Io<Sealed>,
-    key: SlotKey,
-    number: u64,
-    step: Step,
-) -> Step {
+fn gone_or(worker: &WorkerCell, io: &Io<Sealed>, key: SlotKey, number: u64, step: Step) -> Step {
     if io.is_closed() { gone(worker, key, number) } else { step }
 }
 

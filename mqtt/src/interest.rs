@@ -127,10 +127,7 @@ mod tests {
         let hub = InterestHub::default();
         hub.apply(&[change("a", true), change("b", true), change("b", false)]);
         let mut stream = hub.follow();
-        assert_eq!(
-            stream.try_next(),
-            Some(InterestEvent::Snapshot(vec!["a".parse().unwrap()]))
-        );
+        assert_eq!(stream.try_next(), Some(InterestEvent::Snapshot(vec!["a".parse().unwrap()])));
         assert_eq!(stream.try_next(), None);
         hub.apply(&[change("c", true)]);
         hub.apply(&[change("c", false)]);

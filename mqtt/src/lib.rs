@@ -7,6 +7,8 @@ mod codec;
 pub mod config;
 mod connect;
 mod connection;
+mod directory;
+mod fetch;
 mod interest;
 mod listener;
 mod local_routes;

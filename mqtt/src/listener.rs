@@ -18,6 +18,10 @@ use crate::tls::Acceptor;
 /// Pause after accept failed, which mostly means that descriptors have run out.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
+/// Silence after which TCP itself asks whether the peer is still there (L5): for clients without
+/// keep-alive.
+const TCP_KEEP_ALIVE: Duration = Duration::from_secs(60);
+
 /// One listener, as its connections see it.
 #[derive(Debug)]
 pub(crate) struct ListenerState {
@@ -169,6 +173,10 @@ fn hand_over(
 ) {
     let limits = &shared.config.connections;
     let Some(permit) = gate.admit(limits, state, &shared.metrics, peer.ip()) else { return };
+    let keep_alive = socket2::TcpKeepalive::new().with_time(TCP_KEEP_ALIVE);
+    if let Err(error) = socket2::SockRef::from(&stream).set_tcp_keepalive(&keep_alive) {
+        tracing::debug!(%error, "TCP keep-alive is not available");
+    }
     match stream.into_std() {
         Ok(stream) => {
             let accepted = Accepted { stream, peer, listener: state.clone(), permit };

@@ -36,9 +36,15 @@ pub(crate) enum RouteOutcome {
 /// One change of what one worker wants.
 #[derive(Debug, Clone)]
 pub(crate) enum RouteOp {
-    Plain { filter: TopicFilter, wanted: bool },
+    Plain {
+        filter: TopicFilter,
+        wanted: bool,
+    },
     /// The worker has so many members now.
-    Shared { filter: Arc<SharedFilter>, members: u32 },
+    Shared {
+        filter: Arc<SharedFilter>,
+        members: u32,
+    },
 }
 
 /// The changes of one worker's turn.

@@ -7,8 +7,8 @@ use spanmq_session::{Message, SessionExport};
 use spanmq_topic::SharedFilter;
 use tokio::sync::oneshot;
 
-use crate::local_routes::RouteOutcome;
 use crate::listener::ListenerState;
+use crate::local_routes::RouteOutcome;
 use crate::ports::{Done, Forward, Outcome, Outcomes, Verdict};
 use crate::worker::Worker;
 
@@ -57,19 +57,42 @@ pub(crate) enum Mail {
     /// Answers to deliveries of this worker.
     Answers(Vec<(u32, Outcome)>),
     /// From this node's other parts: will, link, API.
-    Publish { messages: Vec<Arc<Message>>, done: Done<Outcomes> },
+    Publish {
+        messages: Vec<Arc<Message>>,
+        done: Done<Outcomes>,
+    },
     /// From another node, for local sessions only.
-    FromPeer { batch: Vec<Forward>, done: Done<Outcomes> },
+    FromPeer {
+        batch: Vec<Forward>,
+        done: Done<Outcomes>,
+    },
     /// A peer or link answered for these tickets.
-    External { tickets: Vec<u32>, outcomes: Option<Outcomes> },
+    External {
+        tickets: Vec<u32>,
+        outcomes: Option<Outcomes>,
+    },
     /// `linking` answered for control publishes of one connection.
-    Verdicts { connection: u64, key: SlotKey, verdicts: Option<Vec<Verdict>> },
+    Verdicts {
+        connection: u64,
+        key: SlotKey,
+        verdicts: Option<Vec<Verdict>>,
+    },
     /// Everything up to this batch of route changes is visible, or failed.
-    Routes { batch: u64, outcome: RouteOutcome },
+    Routes {
+        batch: u64,
+        outcome: RouteOutcome,
+    },
     /// The store has written everything up to this batch; false: it could not.
-    Stored { batch: u64, written: bool },
+    Stored {
+        batch: u64,
+        written: bool,
+    },
     /// A session moves to another worker: give it up (answered with the session, if it is here).
-    GiveUp { client_id: Arc<str>, keep: bool, reply: oneshot::Sender<Option<Box<SessionExport>>> },
+    GiveUp {
+        client_id: Arc<str>,
+        keep: bool,
+        reply: oneshot::Sender<Option<Box<SessionExport>>>,
+    },
     Task(Task),
 }
 

@@ -17,8 +17,11 @@ pub(crate) async fn publish(shared: Arc<Shared>) {
     loop {
         interval.tick().await;
         let batch = round(&shared, &mut ids);
+        let bytes = batch.iter().map(|forward| forward.message.payload.len()).sum();
         // Like a batch from a peer: delivered to sessions of this node, never routed further.
-        if let Some(worker) = shared.workers.first() {
+        if let Some(worker) = shared.workers.first()
+            && worker.reserve(batch.len(), bytes)
+        {
             worker.send(Mail::FromPeer { batch, done: Done::ignore() });
         }
     }

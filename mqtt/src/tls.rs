@@ -60,8 +60,7 @@ impl Acceptor {
                 for ca in certificates(file)? {
                     roots.add(ca).map_err(|_| bad_ca())?;
                 }
-                let verifier =
-                    WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
                 let verifier = if config.client_required {
                     verifier
                 } else {

@@ -79,9 +79,10 @@ fn answer(request: &str, path: &str) -> Result<String, &'static str> {
         .map(|(name, value)| (name.trim(), value.trim()))
         .collect();
     let has = |name: &str, token: &str| {
-        headers.iter().filter(|(of, _)| of.eq_ignore_ascii_case(name)).any(|(_, value)| {
-            value.split(',').any(|item| item.trim().eq_ignore_ascii_case(token))
-        })
+        headers
+            .iter()
+            .filter(|(of, _)| of.eq_ignore_ascii_case(name))
+            .any(|(_, value)| value.split(',').any(|item| item.trim().eq_ignore_ascii_case(token)))
     };
     let one = |name: &str| {
         headers.iter().find(|(of, _)| of.eq_ignore_ascii_case(name)).map(|(_, value)| *value)

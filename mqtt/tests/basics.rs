@@ -124,9 +124,7 @@ fn a_session_goes_on_with_what_it_missed_whatever_worker_it_comes_to() {
         }
         client.assert_silent();
         drop(client);
-        support::eventually("the connection's end", || {
-            broker.handle.metrics().clients.get() == 1
-        });
+        support::eventually("the connection's end", || broker.handle.metrics().clients.get() == 1);
         publisher.publish(2, "t", 1, &[round]);
         assert_eq!(publisher.read_kind(4).code(), 0);
     }
@@ -181,4 +179,20 @@ fn a_shared_subscription_gives_each_message_to_one_member() {
     }
     got.sort_unstable();
     assert_eq!(got, (0..40).collect::<Vec<u8>>());
+}
+
+// MQTT 5.0 §4.8.2
+#[test]
+fn what_a_member_of_a_group_did_not_acknowledge_goes_to_another() {
+    let broker = TestBroker::with(|config| config.workers = 1);
+    let mut lazy = Client::v5(broker.address(), "lazy");
+    lazy.subscribe("$share/g/t", 1);
+    let mut publisher = Client::v5(broker.address(), "pub");
+    publisher.publish(2, "t", 1, b"work");
+    publisher.read_kind(4);
+    assert_eq!(lazy.read_publish().payload, b"work");
+    let mut other = Client::v5(broker.address(), "other");
+    other.subscribe("$share/g/t", 1);
+    drop(lazy);
+    assert_eq!(other.read_publish().payload, b"work");
 }

@@ -200,7 +200,8 @@ fn properties_travel_with_the_message() {
     list.extend(b"\x26\x00\x01k\x00\x01v\x26\x00\x01k\x00\x01w");
     publisher.publish_with(0, "t", 0, &list, b"x");
     let got = client.read_publish().properties;
-    let mut expected = b"\x01\x01\x02\x00\x00\x00\x3c\x03\x00\x01j\x08\x00\x01r\x09\x00\x01c".to_vec();
+    let mut expected =
+        b"\x01\x01\x02\x00\x00\x00\x3c\x03\x00\x01j\x08\x00\x01r\x09\x00\x01c".to_vec();
     expected.extend([0x0b, 0x80, 0x01]);
     expected.extend(b"\x26\x00\x01k\x00\x01v\x26\x00\x01k\x00\x01w");
     assert_eq!(got, expected);

@@ -7,9 +7,7 @@ use std::sync::Arc;
 
 use spanmq_mqtt::InterestEvent;
 use spanmq_mqtt::ports::{ControlKind, Done, Forward, Outcome, Outcomes, Verdict};
-use spanmq_session::{
-    Message, MessageId, Origin, Properties, ProtocolVersion, Publisher, QoS,
-};
+use spanmq_session::{Message, MessageId, Origin, Properties, ProtocolVersion, Publisher, QoS};
 use support::client::{Client, Connect};
 use support::{TestBroker, block_on, eventually};
 
@@ -169,4 +167,44 @@ fn without_quorum_connects_and_subscriptions_are_refused_and_qos_0_flows() {
     eventually("routes are announced again", || {
         client.subscribe("u", 0) == 0 && broker.node.route_nodes("u") == [1]
     });
+}
+
+// ARCHITECTURE §4: a member looks at its lease before it acknowledges
+#[test]
+fn without_a_lease_qos_1_waits_and_keeps_its_order() {
+    let broker = TestBroker::start();
+    let mut client = Client::v5(broker.address(), "c");
+    client.subscribe("t", 1);
+    let mut publisher = Client::v5(broker.address(), "pub");
+    broker.node.lease.store(false, std::sync::atomic::Ordering::SeqCst);
+    publisher.publish(2, "t", 1, b"1");
+    publisher.publish(0, "t", 0, b"0");
+    assert_eq!(client.read_publish().payload, b"0", "QoS 0 flows");
+    publisher.assert_silent();
+    broker.node.lease.store(true, std::sync::atomic::Ordering::SeqCst);
+    publisher.publish(2, "t", 2, b"2");
+    assert_eq!((publisher.read_kind(4).id(), publisher.read_kind(4).id()), (1, 2));
+    assert_eq!(client.read_publish().payload, b"1");
+    assert_eq!(client.read_publish().payload, b"2");
+    broker.node.lease.store(false, std::sync::atomic::Ordering::SeqCst);
+    publisher.publish(2, "t", 3, b"3");
+    assert_eq!(publisher.read_kind(4).code(), 0, "after a second the last known view counts");
+}
+
+// L11
+#[test]
+fn a_panic_in_the_handling_of_one_connection_ends_only_that_one() {
+    let broker = TestBroker::start();
+    let mut bystander = Client::v5(broker.address(), "bystander");
+    bystander.subscribe("t", 0);
+    for _ in 0..4 {
+        let mut client = Client::v5(broker.address(), "victim");
+        client.subscribe("t", 1);
+        client.publish(2, "panic", 1, b"");
+        client.closed();
+    }
+    assert_eq!(broker.handle.metrics().closed_panic.get(), 4);
+    bystander.publish(0, "t", 0, b"fine");
+    assert_eq!(bystander.read_publish().payload, b"fine");
+    eventually("their sessions are gone", || broker.handle.metrics().sessions.get() == 1);
 }

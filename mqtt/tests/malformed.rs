@@ -165,8 +165,11 @@ fn a_second_connect_ends_the_connection() {
     assert_eq!(client.closed(), Some(PROTOCOL));
 }
 
+/// What is wrong, the bytes, and the beginning of CONNACK.
+type BadConnect = (&'static str, Vec<u8>, Option<[u8; 2]>);
+
 /// CONNECTs and what comes back: CONNACK's code, or nothing.
-fn bad_connects() -> Vec<(&'static str, Vec<u8>, Option<[u8; 2]>)> {
+fn bad_connects() -> Vec<BadConnect> {
     let with = |body: &[u8]| {
         let mut bytes = vec![0x10];
         put_varint(body.len(), &mut bytes);
@@ -189,15 +192,39 @@ fn bad_connects() -> Vec<(&'static str, Vec<u8>, Option<[u8; 2]>)> {
         ("reserved flag, 5.0", with(b"\x00\x04MQTT\x05\x03\x00\x3c\x00\x00\x01c"), Some([0, 0x81])),
         // [MQTT-3.1.3-8]
         ("no id, not clean, 3.1.1", with(b"\x00\x04MQTT\x04\x00\x00\x3c\x00\x00"), Some([0, 2])),
-        ("will QoS 3", with(b"\x00\x04MQTT\x05\x1e\x00\x3c\x00\x00\x01c\x00\x00\x01t\x00\x00"), Some([0, 0x81])),
+        (
+            "will QoS 3",
+            with(b"\x00\x04MQTT\x05\x1e\x00\x3c\x00\x00\x01c\x00\x00\x01t\x00\x00"),
+            Some([0, 0x81]),
+        ),
         ("trailing bytes", with(b"\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x01cX"), Some([0, 0x81])),
-        ("receive maximum 0", with(b"\x00\x04MQTT\x05\x02\x00\x3c\x03\x21\x00\x00\x00\x01c"), Some([0, 0x82])),
-        ("a repeated property", with(b"\x00\x04MQTT\x05\x02\x00\x3c\x04\x19\x00\x19\x00\x00\x01c"), Some([0, 0x82])),
-        ("auth data alone", with(b"\x00\x04MQTT\x05\x02\x00\x3c\x04\x16\x00\x01x\x00\x01c"), Some([0, 0x82])),
+        (
+            "receive maximum 0",
+            with(b"\x00\x04MQTT\x05\x02\x00\x3c\x03\x21\x00\x00\x00\x01c"),
+            Some([0, 0x82]),
+        ),
+        (
+            "a repeated property",
+            with(b"\x00\x04MQTT\x05\x02\x00\x3c\x04\x19\x00\x19\x00\x00\x01c"),
+            Some([0, 0x82]),
+        ),
+        (
+            "auth data alone",
+            with(b"\x00\x04MQTT\x05\x02\x00\x3c\x04\x16\x00\x01x\x00\x01c"),
+            Some([0, 0x82]),
+        ),
         // [MQTT-4.12.0-1]
-        ("an auth method", with(b"\x00\x04MQTT\x05\x02\x00\x3c\x04\x15\x00\x01x\x00\x01c"), Some([0, 0x8c])),
+        (
+            "an auth method",
+            with(b"\x00\x04MQTT\x05\x02\x00\x3c\x04\x15\x00\x01x\x00\x01c"),
+            Some([0, 0x8c]),
+        ),
         ("bad user", with(b"\x00\x04MQTT\x04\x82\x00\x3c\x00\x01c\x00\x06nobody"), Some([0, 4])),
-        ("bad user, 5.0", with(b"\x00\x04MQTT\x05\x82\x00\x3c\x00\x00\x01c\x00\x06nobody"), Some([0, 0x86])),
+        (
+            "bad user, 5.0",
+            with(b"\x00\x04MQTT\x05\x82\x00\x3c\x00\x00\x01c\x00\x06nobody"),
+            Some([0, 0x86]),
+        ),
     ]
 }
 

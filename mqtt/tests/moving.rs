@@ -34,7 +34,7 @@ fn a_client_that_reconnects_all_the_time_gets_each_message_once_and_in_order() {
         })
         .collect();
     let mut next = [0u32; 2];
-    let mut take = |client: &mut Client, next: &mut [u32; 2]| {
+    let take = |client: &mut Client, next: &mut [u32; 2]| {
         let publish = client.read_publish();
         client.ack(4, publish.id);
         let from = usize::from(publish.topic.as_bytes()[2] - b'0');

@@ -230,8 +230,7 @@ fn a_session_can_be_surrendered_to_another_node() {
     client.subscribe("t", 1);
     let export = block_on(broker.handle.surrender("c".into())).unwrap();
     assert_eq!(client.closed(), Some(0x8e));
-    let export =
-        spanmq_session::codec::decode_export(&export, std::time::Instant::now()).unwrap();
+    let export = spanmq_session::codec::decode_export(&export, std::time::Instant::now()).unwrap();
     assert_eq!(&*export.client_id, "c");
     assert!(block_on(broker.handle.surrender("c".into())).is_none());
 }

@@ -60,11 +60,7 @@ pub(crate) fn peek_version(body: &[u8]) -> Result<Version, BadPacket> {
 ///
 /// # Errors
 /// [`BadPacket`] with the code the client is told.
-pub(crate) fn decode(
-    version: Version,
-    frame: Frame,
-    bytes: &[u8],
-) -> Result<Packet, BadPacket> {
+pub(crate) fn decode(version: Version, frame: Frame, bytes: &[u8]) -> Result<Packet, BadPacket> {
     let body = bytes.get(frame.header..).unwrap_or_default();
     check::check(version, frame.first, body)?;
     match frame.kind() {

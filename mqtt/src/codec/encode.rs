@@ -56,9 +56,9 @@ impl Encoder {
 
     pub(crate) fn suback(self, id: NonZeroU16, codes: &[u8], out: &mut BytePages) {
         if self.version.is_v5() {
-            let status = codes.iter().map(|&code| {
-                code.try_into().unwrap_or(v5::SubscribeAckReason::UnspecifiedError)
-            });
+            let status = codes
+                .iter()
+                .map(|&code| code.try_into().unwrap_or(v5::SubscribeAckReason::UnspecifiedError));
             let packet = v5::SubscribeAck {
                 packet_id: id,
                 properties: Vec::new(),
@@ -79,9 +79,9 @@ impl Encoder {
 
     pub(crate) fn unsuback(self, id: NonZeroU16, codes: &[u8], out: &mut BytePages) {
         if self.version.is_v5() {
-            let status = codes.iter().map(|&code| {
-                code.try_into().unwrap_or(v5::UnsubscribeAckReason::UnspecifiedError)
-            });
+            let status = codes
+                .iter()
+                .map(|&code| code.try_into().unwrap_or(v5::UnsubscribeAckReason::UnspecifiedError));
             let packet = v5::UnsubscribeAck {
                 packet_id: id,
                 properties: Vec::new(),
@@ -103,8 +103,7 @@ impl Encoder {
         if !self.version.is_v5() {
             return;
         }
-        let code =
-            code.try_into().unwrap_or(v5::DisconnectReasonCode::ImplementationSpecificError);
+        let code = code.try_into().unwrap_or(v5::DisconnectReasonCode::ImplementationSpecificError);
         let reason = reason.filter(|_| self.problem_info).map(ByteString::from_static);
         let packet = v5::Disconnect::new(code).reason_string(reason);
         self.put_v5(v5::Packet::Disconnect(packet), out);

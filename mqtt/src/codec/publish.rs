@@ -62,11 +62,7 @@ impl<'a> PublishProperties<'a> {
 ///
 /// # Errors
 /// Everything SECURITY-REQUIREMENTS L3 names for PUBLISH.
-pub(crate) fn parse(
-    version: Version,
-    first: u8,
-    body: &[u8],
-) -> Result<PublishIn<'_>, BadPacket> {
+pub(crate) fn parse(version: Version, first: u8, body: &[u8]) -> Result<PublishIn<'_>, BadPacket> {
     let (dup, qos, retain) = (first & 0x08 != 0, first >> 1 & 3, first & 1 != 0);
     if qos == 3 {
         return Err(BadPacket::Malformed("QoS 3"));
@@ -144,10 +140,7 @@ impl PublishOut<'_> {
 
     /// Appends the packet to the output of a connection.
     pub(crate) fn write(&self, version: Version, out: &mut BytePages) {
-        let first = 0x30
-            | u8::from(self.dup) << 3
-            | self.qos << 1
-            | u8::from(self.retain);
+        let first = 0x30 | u8::from(self.dup) << 3 | self.qos << 1 | u8::from(self.retain);
         let mut head = [0u8; 5];
         let len = put_fixed_header(&mut head, first, self.remaining(version));
         out.put_slice(head.get(..len).unwrap_or(&head));

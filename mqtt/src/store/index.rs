@@ -152,9 +152,9 @@ impl Index {
 
     /// Whether a session has many more ops in the journal than it needs.
     pub(super) fn is_slack(&self, client_id: &str) -> bool {
-        self.sessions.get(client_id).is_some_and(|journal| {
-            journal.records.len() > SLACK_OPS + 4 * journal.deliveries.len()
-        })
+        self.sessions
+            .get(client_id)
+            .is_some_and(|journal| journal.records.len() > SLACK_OPS + 4 * journal.deliveries.len())
     }
 
     /// The oldest record that is needed, and whose it is.

@@ -56,10 +56,20 @@ pub(super) struct Journal {
 
 /// A record on its way into the log, and what the index learns when it is there.
 enum Entry {
-    Body { id: MessageId, bytes: u64 },
-    Op { client_id: Arc<str>, op: JournalOp },
-    Forget { client_id: Arc<str> },
-    Reset { client_id: Arc<str> },
+    Body {
+        id: MessageId,
+        bytes: u64,
+    },
+    Op {
+        client_id: Arc<str>,
+        op: JournalOp,
+    },
+    Forget {
+        client_id: Arc<str>,
+    },
+    Reset {
+        client_id: Arc<str>,
+    },
     /// The ops that follow a reset are complete.
     Settle,
 }
@@ -206,9 +216,10 @@ impl Journal {
         if round.payloads.is_empty() {
             return true;
         }
-        let appended = self.log.append_batch(&round.payloads).and_then(|first| {
-            if self.sync { self.log.sync().map(|()| first) } else { Ok(first) }
-        });
+        let appended = self
+            .log
+            .append_batch(&round.payloads)
+            .and_then(|first| if self.sync { self.log.sync().map(|()| first) } else { Ok(first) });
         match appended {
             Ok(first) => {
                 if std::mem::take(&mut self.failing) {
@@ -257,7 +268,7 @@ impl Journal {
                 .inspect_err(|error| tracing::error!(%error, "a stored message cannot be read"))
                 .ok()??;
             match record::decode(&bytes, now, wall_ms) {
-                Ok(Read::Body(message)) => Some(Arc::new(message)),
+                Ok(Read::Body(message)) => Some(Arc::from(message)),
                 _ => None,
             }
         };

@@ -19,8 +19,8 @@ use spanmq_session::{JournalOp, Limits, Message, MessageId, Session};
 use crate::config::{Durability, StoreConfig};
 use crate::mail::Mail;
 use crate::mailbox::Mailbox;
-pub use journal::StoreError;
 use journal::Journal;
+pub use journal::StoreError;
 
 /// One thing to keep.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ const RESET: u8 = 3;
 /// A record as read.
 #[derive(Debug)]
 pub(super) enum Read {
-    Body(Message),
+    Body(Box<Message>),
     Op { client_id: Arc<str>, op: JournalOp },
     Forget { client_id: Arc<str> },
     Reset { client_id: Arc<str> },
@@ -89,7 +89,8 @@ pub(super) fn decode(bytes: &[u8], now: Instant, wall_ms: u64) -> Result<Read, R
         BODY => {
             let (written, rest) = rest.split_first_chunk::<8>().ok_or(RecordError::Form)?;
             let waited = wall_ms.saturating_sub(u64::from_be_bytes(*written));
-            Ok(Read::Body(decode_message(rest, now, Duration::from_millis(waited))?))
+            let message = decode_message(rest, now, Duration::from_millis(waited))?;
+            Ok(Read::Body(Box::new(message)))
         }
         OP => {
             let (client_id, rest) = take_client(rest)?;

@@ -159,6 +159,9 @@ impl Worker {
         self.shared.metrics.clients.add(-1);
         let moves = matches!(close.cause, CloseCause::TakenOver | CloseCause::TakenOverClean);
         self.set_online(key, false);
+        if !moves {
+            self.give_back_shared(key);
+        }
         self.settle_will(key, verdict);
         if !moves {
             self.detach(key, expiry, verdict);

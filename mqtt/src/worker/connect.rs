@@ -35,7 +35,8 @@ pub(crate) struct Attach {
 impl Worker {
     /// Puts session and connection together and sends CONNACK.
     pub(crate) fn attach(&mut self, attach: Attach) -> SlotKey {
-        let Attach { client, terms, will, epoch, session, subscriptions, conn, connack, moved } = attach;
+        let Attach { client, terms, will, epoch, session, subscriptions, conn, connack, moved } =
+            attach;
         let client_id = client.client_id.clone();
         let messages = session.as_ref().map(|export| export.messages.clone()).unwrap_or_default();
         let mut session = self.session_for(&client, &terms, epoch, session, &subscriptions);

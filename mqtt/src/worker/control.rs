@@ -13,11 +13,7 @@ use crate::ports::{ControlKind, ControlPublish, Done, LinkClient, Outcome, Verdi
 const PREFIX: &str = "$LINK/cluster/";
 
 /// The control publish that a packet is, if its topic is one. The retain flag is ignored.
-pub(super) fn intercept(
-    topic: &str,
-    packet: &PublishIn<'_>,
-    qos: QoS,
-) -> Option<ControlPublish> {
+pub(super) fn intercept(topic: &str, packet: &PublishIn<'_>, qos: QoS) -> Option<ControlPublish> {
     let (kind, cluster) = topic.strip_prefix(PREFIX)?.split_once('/')?;
     let kind = match kind {
         "route" => ControlKind::Route,

@@ -42,9 +42,8 @@ impl Worker {
         let mut matches = std::mem::take(&mut self.scratch.matches);
         matches.clear();
         let slots = &mut self.slots;
-        let is_own = |slot| slots.at_mut(slot).is_some_and(|slot| {
-            *slot.session.client_id() == message.from
-        });
+        let is_own =
+            |slot| slots.at_mut(slot).is_some_and(|slot| *slot.session.client_id() == message.from);
         self.table.matches(message, is_own, &mut matches);
         for (slot, options) in &matches {
             self.deliver_one(*slot, message, options, ticket);
@@ -79,8 +78,7 @@ impl Worker {
             return;
         }
         let Some(slot) = self.slots.at_mut(index) else { return };
-        let delivered =
-            slot.session.deliver(self.now, message, options, &mut self.scratch.ops);
+        let delivered = slot.session.deliver(self.now, message, options, &mut self.scratch.ops);
         if slot.moving.is_some() && !matches!(delivered, Delivered::Dropped(_)) {
             slot.note_got(message.id);
         }
@@ -104,6 +102,23 @@ impl Worker {
         if !self.scratch.ops.is_empty() {
             let body = Some(message);
             self.journal_enqueued(key, body, ticket);
+        }
+    }
+
+    /// What a member of shared groups has not taken goes to another member on this worker
+    /// (MQTT 5.0 §4.8.2).
+    pub(super) fn give_back_shared(&mut self, key: SlotKey) {
+        let Some(slot) = self.slots.get_mut(key) else { return };
+        let mut back = Vec::new();
+        let table = &self.table;
+        let elsewhere = |filter: &SharedFilter| table.has_other_member(filter, key.index);
+        slot.session.reclaim_shared(elsewhere, &mut back, &mut self.scratch.ops);
+        self.journal(key);
+        for spanmq_session::Redispatch { filter, message, .. } in back {
+            let tried = [u64::from(key.index)];
+            if let Some((slot, options)) = self.table.pick(&filter, &message, &tried) {
+                self.deliver_one(slot, &message, &options, None);
+            }
         }
     }
 

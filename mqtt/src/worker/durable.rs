@@ -157,6 +157,19 @@ impl Worker {
         }
     }
 
+    /// Another node has the session for good: what is left here goes.
+    pub(crate) fn forget_copy(&mut self, client_id: &Arc<str>) {
+        self.begin();
+        if let Some(place) = self.shared.clients.place(client_id)
+            && place.worker == self.id
+        {
+            self.give_up(client_id, true);
+        }
+        if self.store.handle.is_some() {
+            self.store.records.push(Record::Forget { client_id: client_id.clone() });
+        }
+    }
+
     /// A delayed will was published: nobody else shall (ARCHITECTURE §4, wills).
     pub(super) fn will_done(&mut self, key: SlotKey) {
         let Some(slot) = self.slots.get(key) else { return };
@@ -174,9 +187,10 @@ impl Worker {
         for session in sessions {
             let meta = session.meta().clone();
             let away_ms = wall_ms().saturating_sub(meta.offline_since_ms.unwrap_or_else(wall_ms));
-            let left = meta.expiry.ends_at(self.now).map(|at| {
-                at.checked_sub(Duration::from_millis(away_ms)).unwrap_or(self.now)
-            });
+            let left = meta
+                .expiry
+                .ends_at(self.now)
+                .map(|at| at.checked_sub(Duration::from_millis(away_ms)).unwrap_or(self.now));
             let client_id = session.client_id().clone();
             let client = Arc::new(unknown_client(&client_id, meta.owner));
             let mut slot = Slot::new(session, client);

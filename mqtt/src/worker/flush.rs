@@ -45,7 +45,9 @@ struct PeerBatch {
 pub(crate) enum CommandWaiter {
     Nobody,
     /// A retained write, which is one destination of a publish.
-    Retained { ticket: Option<u32> },
+    Retained {
+        ticket: Option<u32>,
+    },
 }
 
 impl Turn {
@@ -175,11 +177,7 @@ impl Worker {
         });
     }
 
-    fn on_replies(
-        &mut self,
-        waiters: &[CommandWaiter],
-        replies: Result<Vec<Reply>, ProposeError>,
-    ) {
+    fn on_replies(&mut self, waiters: &[CommandWaiter], replies: Result<Vec<Reply>, ProposeError>) {
         if let Err(error) = &replies {
             tracing::warn!(%error, commands = waiters.len(), "changes were not committed");
         }

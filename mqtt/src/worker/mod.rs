@@ -12,6 +12,7 @@ mod durable;
 mod flush;
 pub(crate) mod moving;
 mod packets;
+mod parked;
 mod publish;
 mod queries;
 mod retained;
@@ -22,7 +23,7 @@ mod ticket;
 mod timers;
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -41,6 +42,7 @@ use crate::shared::{MessageIds, Shared};
 use crate::view::ViewReader;
 use durable::StoreTurn;
 use flush::Turn;
+use parked::Parked;
 use slot::Slots;
 use subscribe::PendingSuback;
 use table::Table;
@@ -49,8 +51,8 @@ use timers::Timers;
 
 pub(crate) use close::{Close, CloseReason};
 pub(crate) use connect::Attach;
-pub(crate) use publish::lane_of;
 pub(crate) use packets::Step;
+pub(crate) use publish::lane_of;
 
 /// The state of one worker thread.
 pub(crate) struct Worker {
@@ -73,6 +75,7 @@ pub(crate) struct Worker {
     route_batch: u64,
     /// All batches up to this one are visible.
     routes_visible: u64,
+    parked: VecDeque<Parked>,
     subacks: Vec<PendingSuback>,
     route_waiters: Vec<(u64, oneshot::Sender<()>)>,
     flusher: Rc<Flusher>,
@@ -145,6 +148,7 @@ impl Worker {
             random,
             route_batch: 1,
             routes_visible: 0,
+            parked: VecDeque::new(),
             subacks: Vec::new(),
             route_waiters: Vec::new(),
             flusher: Rc::default(),
@@ -183,6 +187,15 @@ impl Worker {
                 let _ = catch_unwind(AssertUnwindSafe(|| self.abolish(key)));
                 None
             }
+        }
+    }
+
+    /// Runs a part of the turn that is nobody's in particular; a panic there is counted, and the
+    /// worker goes on (L11).
+    fn survive(&mut self, handle: impl FnOnce(&mut Self)) {
+        if catch_unwind(AssertUnwindSafe(|| handle(self))).is_err() {
+            self.shared.metrics.closed_panic.inc();
+            tracing::error!(worker = self.id, "a panic was caught outside of any connection");
         }
     }
 
@@ -233,7 +246,7 @@ pub(crate) async fn run(worker: WorkerCell) {
                 Mail::Accepted(accepted) => {
                     crate::connection::spawn(worker.clone(), shared.clone(), accepted);
                 }
-                mail => worker.borrow_mut().on_mail(mail),
+                mail => worker.borrow_mut().survive(|worker| worker.on_mail(mail)),
             }
         }
     }
@@ -242,7 +255,7 @@ pub(crate) async fn run(worker: WorkerCell) {
 async fn flush_turns(worker: WorkerCell, flusher: Rc<Flusher>) {
     loop {
         flusher.due().await;
-        worker.borrow_mut().flush();
+        worker.borrow_mut().survive(Worker::flush);
     }
 }
 

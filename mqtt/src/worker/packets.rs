@@ -93,11 +93,7 @@ impl Worker {
         }
     }
 
-    pub(super) fn conn(
-        &mut self,
-        key: SlotKey,
-        number: u64,
-    ) -> Option<&mut super::slot::Conn> {
+    pub(super) fn conn(&mut self, key: SlotKey, number: u64) -> Option<&mut super::slot::Conn> {
         let conn = self.slots.get_mut(key)?.conn.as_mut()?;
         (conn.number == number).then_some(conn)
     }

@@ -38,6 +38,20 @@ impl Worker {
         if message.retain {
             self.keep_retained(message, ticket);
         }
+        if let Some(ticket) = ticket
+            && self.park(message, lane, ticket)
+        {
+            return;
+        }
+        self.route_and_release(message, lane, ticket);
+    }
+
+    pub(super) fn route_and_release(
+        &mut self,
+        message: &Arc<Message>,
+        lane: u64,
+        ticket: Option<u32>,
+    ) {
         let matched = self.route(message, lane, ticket);
         if let Some(ticket) = ticket {
             let outcome = if matched { Outcome::Held } else { Outcome::NoSubscribers };
@@ -238,6 +252,8 @@ impl Worker {
 
     /// A batch of this node's other parts.
     pub(super) fn publish_batch(&mut self, messages: Vec<Arc<Message>>, done: Done<Outcomes>) {
+        let bytes = messages.iter().map(|message| message.payload.len()).sum();
+        self.shared.workers[usize::from(self.id)].release(messages.len(), bytes);
         let batch = self.open_batch(messages.len(), done);
         for (index, message) in messages.iter().enumerate() {
             let index = u32::try_from(index).unwrap_or(u32::MAX);
@@ -250,6 +266,8 @@ impl Worker {
     /// A batch from another node: local sessions only, it has been routed already.
     pub(super) fn on_peer_batch(&mut self, forwards: Vec<Forward>, done: Done<Outcomes>) {
         self.shared.metrics.messages_from_peers.add(forwards.len() as u64);
+        let bytes = forwards.iter().map(|forward| forward.message.payload.len()).sum();
+        self.shared.workers[usize::from(self.id)].release(forwards.len(), bytes);
         let batch = self.open_batch(forwards.len(), done);
         for (index, forward) in forwards.into_iter().enumerate() {
             let index = u32::try_from(index).unwrap_or(u32::MAX);

@@ -22,9 +22,9 @@ impl Worker {
 
     pub(crate) fn subscriptions(&self, query: &SubscriptionQuery) -> Vec<SubscriptionInfo> {
         let limit = if query.limit == 0 { usize::MAX } else { query.limit };
-        let slots = self.sessions().filter(|slot| {
-            query.client_id.as_ref().is_none_or(|id| *id == slot.client.client_id)
-        });
+        let slots = self
+            .sessions()
+            .filter(|slot| query.client_id.as_ref().is_none_or(|id| *id == slot.client.client_id));
         let subscriptions = slots.flat_map(|slot| {
             slot.session.subscriptions().map(|(filter, options)| SubscriptionInfo {
                 client_id: slot.client.client_id.clone(),
@@ -58,12 +58,8 @@ impl Worker {
     /// Tells every client that the broker stops (0x8B); sessions stay.
     pub(crate) fn disconnect_all(&mut self) {
         self.begin();
-        let keys: Vec<_> = self
-            .slots
-            .iter()
-            .filter(|(_, slot)| slot.conn.is_some())
-            .map(|(key, _)| key)
-            .collect();
+        let keys: Vec<_> =
+            self.slots.iter().filter(|(_, slot)| slot.conn.is_some()).map(|(key, _)| key).collect();
         for key in keys {
             self.close(key, Close::shutdown());
         }

@@ -75,9 +75,9 @@ impl Worker {
     }
 
     pub(super) fn has_replays(&self, key: SlotKey) -> bool {
-        self.slots.get(key).is_some_and(|slot| {
-            !slot.replays.is_empty() && slot.session.inbox_room() > 0
-        })
+        self.slots
+            .get(key)
+            .is_some_and(|slot| !slot.replays.is_empty() && slot.session.inbox_room() > 0)
     }
 
     /// Feeds the retained messages of new subscriptions, as many as the session takes now.

@@ -6,7 +6,9 @@ use std::num::NonZeroU16;
 
 use spanmq_session::{MatchedOptions, SubscriptionOptions, reason};
 use spanmq_state::Command;
-use spanmq_state::command::{SessionCommand, Subscription as StoredSubscription, SubscriptionChange};
+use spanmq_state::command::{
+    SessionCommand, Subscription as StoredSubscription, SubscriptionChange,
+};
 use spanmq_topic::{Subscription, TopicFilter, check_limits};
 
 use super::Worker;
@@ -164,8 +166,7 @@ impl Worker {
                 index += 1;
                 continue;
             }
-            let outcome =
-                if pending.batch == batch { outcome } else { RouteOutcome::Visible };
+            let outcome = if pending.batch == batch { outcome } else { RouteOutcome::Visible };
             let pending = self.subacks.remove(index);
             let key = pending.key;
             self.guarded(key, |worker| worker.send_suback(pending, outcome));
@@ -186,8 +187,11 @@ impl Worker {
             return;
         }
         if let Some(slot) = self.slots.get_mut(key) {
-            let replays = pending.retained.into_iter().map(|(filter, options)| {
-                Replay { filter, options, waiting: VecDeque::new(), cursor: Some(0) }
+            let replays = pending.retained.into_iter().map(|(filter, options)| Replay {
+                filter,
+                options,
+                waiting: VecDeque::new(),
+                cursor: Some(0),
             });
             slot.replays.extend(replays);
         }
@@ -294,15 +298,13 @@ impl Worker {
         }
         self.journal(key);
         if persistent {
-            let removed = revoked
-                .iter()
-                .map(|filter| SubscriptionChange::Remove(filter.to_string().into()));
+            let removed =
+                revoked.iter().map(|filter| SubscriptionChange::Remove(filter.to_string().into()));
             self.store_subscriptions(key, removed.collect());
         }
         if let Some(slot) = self.slots.get_mut(key) {
-            slot.replays.retain(|replay| {
-                !revoked.iter().any(|filter| *filter.filter() == replay.filter)
-            });
+            slot.replays
+                .retain(|replay| !revoked.iter().any(|filter| *filter.filter() == replay.filter));
         }
     }
 }

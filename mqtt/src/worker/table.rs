@@ -155,12 +155,19 @@ impl Table {
 
     /// Says whether the client of a group's member is connected; others are preferred if not.
     pub(crate) fn set_online(&mut self, slot: u32, shared: &SharedFilter, online: bool) {
-        let member = self.shared.get_mut(shared).and_then(|group| {
-            group.members.iter_mut().find(|member| member.slot == slot)
-        });
+        let member = self
+            .shared
+            .get_mut(shared)
+            .and_then(|group| group.members.iter_mut().find(|member| member.slot == slot));
         if let Some(member) = member {
             member.online = online;
         }
+    }
+
+    /// Whether a group has a connected member on this worker besides one.
+    pub(crate) fn has_other_member(&self, shared: &SharedFilter, slot: u32) -> bool {
+        let members = self.shared.get(shared).map_or(&[][..], |group| &group.members);
+        members.iter().any(|member| member.slot != slot && member.online)
     }
 
     /// Collects the sessions with plain subscriptions to the message's topic, each once with the

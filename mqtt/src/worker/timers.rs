@@ -61,7 +61,7 @@ pub(super) async fn tick(worker: WorkerCell) {
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         interval.tick().await;
-        worker.borrow_mut().on_tick();
+        worker.borrow_mut().survive(Worker::on_tick);
     }
 }
 
@@ -69,6 +69,7 @@ impl Worker {
     fn on_tick(&mut self) {
         self.begin();
         let now = self.now;
+        self.unpark(now);
         while let Some((key, due)) = self.timers.next_due(now) {
             self.guarded(key, |worker| worker.on_due(key, due, now));
         }
@@ -88,9 +89,7 @@ impl Worker {
                 self.publish_will(key);
                 self.will_done(key);
             }
-            Due::SessionEnd
-                if slot.conn.is_none() && slot.ends_at.is_some_and(|at| at <= now) =>
-            {
+            Due::SessionEnd if slot.conn.is_none() && slot.ends_at.is_some_and(|at| at <= now) => {
                 self.end_session(key);
             }
             Due::Will | Due::SessionEnd => {}
@@ -115,12 +114,8 @@ impl Worker {
 
     /// Drops expired messages of sessions whose clients are away.
     fn sweep(&mut self, now: Instant) {
-        let keys: Vec<SlotKey> = self
-            .slots
-            .iter()
-            .filter(|(_, slot)| slot.conn.is_none())
-            .map(|(key, _)| key)
-            .collect();
+        let keys: Vec<SlotKey> =
+            self.slots.iter().filter(|(_, slot)| slot.conn.is_none()).map(|(key, _)| key).collect();
         for key in keys {
             if let Some(slot) = self.slots.get_mut(key) {
                 slot.session.sweep(now, &mut self.scratch.ops);

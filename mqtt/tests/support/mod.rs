@@ -10,16 +10,15 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use spanmq_mqtt::config::{BrokerConfig, ListenerConfig, StoreConfig, Transport};
 use spanmq_mqtt::ports::{
-    Action, Authenticate, Authenticated, Authorize, BoxFuture, Client, ControlPublish,
-    Credentials, Done, Forward, Identity, LinkClient, LinkForward, LinkIn, LinkOut, Outcome,
-    Outcomes, Peers, Ports, Propose, ProposeError, Retained, RetainedSource, Routes, RoutesReader,
-    Verdict,
+    Action, Authenticate, Authenticated, Authorize, BoxFuture, Client, ControlPublish, Credentials,
+    Done, Forward, Identity, LinkClient, LinkForward, LinkIn, LinkOut, Outcome, Outcomes, Peers,
+    Ports, Propose, ProposeError, Retained, RetainedSource, Routes, RoutesReader, Targets, Verdict,
 };
 use spanmq_mqtt::{Broker, BrokerHandle};
 use spanmq_state::command::Holder;
-use spanmq_state::view::{ViewReaderFactory, ViewWriter};
+use spanmq_state::view::{ViewReader, ViewReaderFactory, ViewWriter};
 use spanmq_state::{Batch, Changes, Command, NodeId, Reply, State};
-use spanmq_topic::TopicFilter;
+use spanmq_topic::{TopicFilter, TopicName};
 
 /// The state machine of a cluster of one.
 pub struct OneNode {
@@ -27,6 +26,7 @@ pub struct OneNode {
     readers: ViewReaderFactory,
     /// Without quorum nothing is committed.
     pub quorum: std::sync::atomic::AtomicBool,
+    pub lease: Arc<std::sync::atomic::AtomicBool>,
 }
 
 impl OneNode {
@@ -34,7 +34,9 @@ impl OneNode {
         let writer = ViewWriter::new();
         let readers = writer.factory();
         let quorum = true.into();
-        Arc::new(Self { inner: Mutex::new((State::default(), writer, 0)), readers, quorum })
+        let lease = Arc::new(true.into());
+        let inner = Mutex::new((State::default(), writer, 0));
+        Arc::new(Self { inner, readers, quorum, lease })
     }
 
     fn apply(&self, commands: Vec<Command>) -> Result<Vec<Reply>, ProposeError> {
@@ -76,7 +78,19 @@ struct RoutesHere(Arc<OneNode>);
 
 impl Routes for RoutesHere {
     fn reader(&self) -> Box<dyn RoutesReader> {
-        Box::new(self.0.readers.reader())
+        Box::new(Leased(self.0.readers.reader(), self.0.lease.clone()))
+    }
+}
+
+struct Leased(ViewReader, Arc<std::sync::atomic::AtomicBool>);
+
+impl RoutesReader for Leased {
+    fn targets(&mut self, topic: &TopicName, into: &mut Targets) -> bool {
+        self.0.targets(topic, into)
+    }
+
+    fn has_lease(&self) -> bool {
+        self.1.load(std::sync::atomic::Ordering::SeqCst)
     }
 }
 
@@ -135,12 +149,7 @@ impl LinkOut for OutsidePort {
 }
 
 impl LinkIn for OutsidePort {
-    fn receive(
-        &self,
-        _: Arc<LinkClient>,
-        batch: Vec<ControlPublish>,
-        done: Done<Vec<Verdict>>,
-    ) {
+    fn receive(&self, _: Arc<LinkClient>, batch: Vec<ControlPublish>, done: Done<Vec<Verdict>>) {
         let verdict = self.0.verdict.lock().unwrap_or(Verdict::Ack(0x10));
         let verdicts = vec![verdict; batch.len()];
         self.0.control.lock().extend(batch);
@@ -172,6 +181,7 @@ struct Rules;
 
 impl Authorize for Rules {
     fn allows(&self, client: &Client, _: Action, topic: &str) -> bool {
+        assert!(topic != "panic", "a test wants this");
         if topic.starts_with("$LINK") {
             return client.username.as_deref() == Some("link");
         }
