@@ -27,6 +27,8 @@ mod worker;
 mod ws;
 
 pub use broker::{BoundListener, Broker, BrokerHandle, StartError};
+#[cfg(any(test, feature = "fuzz"))]
+pub use codec::fuzz;
 pub use interest::{InterestChange, InterestEvent, InterestStream};
 pub use store::StoreError;
 pub use tls::TlsError;

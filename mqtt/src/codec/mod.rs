@@ -8,6 +8,8 @@ mod bad;
 mod check;
 mod decode;
 mod encode;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod packet;
 mod property;
 mod publish;
