@@ -271,7 +271,8 @@ async fn ask_seeds(
 ) -> Result<(), FormationError> {
     let began = Instant::now();
     let request = JoinRequest { node: core.me, info: core.info() };
-    loop {
+    // `cluster init` may come while we ask others that wait as we do.
+    while !is_member(core) {
         let mut last = String::from("no seed was given");
         for seed in seeds.iter().filter(|seed| **seed != request.info.addr) {
             let body = codec::encode(&request).into();
@@ -289,6 +290,12 @@ async fn ask_seeds(
         }
         pause_or_give_up(began, timeout, &last).await?;
     }
+    Ok(())
+}
+
+fn is_member(core: &Core) -> bool {
+    let identity = core.identity.lock();
+    identity.cluster.as_ref().is_some_and(|cluster| cluster.stage != Stage::Joining)
 }
 
 fn adopt(core: &Core, id: [u8; 16]) -> Result<(), FormationError> {

@@ -204,8 +204,15 @@ async fn change(
     }
 }
 
+/// A leader that is cut off must not take a membership into its own log that nobody else has
+/// (CHAOS J7): Raft works with it at once.
+async fn check_quorum(core: &Core) -> Result<(), RequestError> {
+    core.raft.get_read_log_id().await.map(drop).map_err(|_| not_leader())
+}
+
 async fn admit(core: &Core, request: JoinRequest) -> Result<LeaderAnswer, RequestError> {
     let _one = core.changing.lock().await;
+    check_quorum(core).await?;
     let members = core.members();
     let admission = join::admit(&members, &request).map_err(|refusal| refused(&refusal))?;
     tracing::info!(node = request.node, name = %request.info.name, ?admission, "a node asks to be a member");
@@ -220,6 +227,7 @@ async fn admit(core: &Core, request: JoinRequest) -> Result<LeaderAnswer, Reques
 
 async fn remove(core: &Core, node: NodeId) -> Result<LeaderAnswer, RequestError> {
     let _one = core.changing.lock().await;
+    check_quorum(core).await?;
     let (info, voters) = {
         let metrics = core.metrics.borrow();
         let membership = metrics.membership_config.membership();

@@ -7,11 +7,12 @@ use bytes::Bytes;
 use openraft::ServerState;
 use serde::{Deserialize, Serialize};
 use spanmq_port::{NodeId as PortNodeId, RequestError};
+use spanmq_state::{Batch, Command, command::RouteCommand};
 
 use crate::{
     codec,
     core::Core,
-    kinds,
+    kinds, leader,
     lease::{Grantor, LeaseTime, Visibility},
     types::NodeId,
 };
@@ -116,6 +117,46 @@ async fn ask_for_lease(core: &Core, leader: NodeId, applied: u64) {
     if let Some(ms) = granted.and_then(|answer| answer.granted_ms) {
         core.lease.granted(sent, Duration::from_millis(ms));
     }
+}
+
+/// While we lead: routes of members whose lease ended a while ago go. A member that comes back
+/// adds its live ones again (ARCHITECTURE §4, "no stale ghosts, no lost routes").
+pub(crate) async fn collect_dead(core: Arc<Core>) {
+    loop {
+        tokio::time::sleep(core.options.lease / 6).await;
+        for (node, incarnation) in due_for_collection(&core) {
+            tracing::info!(node, incarnation, "collecting the routes of a member without lease");
+            let command = Command::Route(RouteCommand::NodeGone { node, incarnation });
+            let gone = leader::write(&core, Batch::from(command)).await;
+            let index = gone.ok().map(|applied| applied.index);
+            if let Some(leading) = core.leading.lock().as_mut() {
+                leading.grantor.collected(node, index);
+            }
+        }
+    }
+}
+
+fn due_for_collection(core: &Core) -> Vec<(NodeId, u64)> {
+    let mut leading = core.leading.lock();
+    let Some(leading) = leading.as_mut() else { return Vec::new() };
+    let state = core.replica.read();
+    let others = state.cluster().members().filter(|member| member.id != core.me);
+    let live = others.filter_map(|member| {
+        let run = state.routes().node(member.id)?;
+        (run.live || run.entries > 0).then_some((member.id, run.incarnation))
+    });
+    let (now, after) = (LeaseTime::now(), core.options.gone_after);
+    live.filter(|(node, _)| leading.grantor.begin_collecting(now, *node, after)).collect()
+}
+
+/// Members without a lease for longer than a moment; only the leader knows.
+pub(crate) fn without_lease(core: &Core) -> Vec<NodeId> {
+    let leading = core.leading.lock();
+    let Some(leading) = leading.as_ref() else { return Vec::new() };
+    let (now, after) = (LeaseTime::now(), core.options.gone_after);
+    let state = core.replica.read();
+    let others = state.cluster().members().map(|member| member.id).filter(|id| *id != core.me);
+    others.filter(|id| leading.grantor.without_lease(now, *id) >= after).collect()
 }
 
 /// The leader's answer to [`ask_for_lease`].

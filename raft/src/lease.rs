@@ -8,7 +8,7 @@
 //! A member that lags behind what was released gets none.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ops::Add,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
@@ -89,6 +89,8 @@ pub(crate) struct Grantor {
     /// A quorum stood behind us at this time, or later.
     confirmed: Option<LeaseTime>,
     granted: BTreeMap<NodeId, Granted>,
+    /// Members whose routes are being collected: no lease until they have applied that.
+    collecting: BTreeSet<NodeId>,
     /// Somebody was told that changes up to here are visible.
     released: u64,
     /// Changes whose visibility is waited for, and since when.
@@ -105,6 +107,7 @@ impl Grantor {
             settled_at: now + lease,
             confirmed: None,
             granted: BTreeMap::new(),
+            collecting: BTreeSet::new(),
             released: 0,
             waiting: BTreeMap::new(),
         }
@@ -130,12 +133,37 @@ impl Grantor {
             .rev()
             .find(|(_, since)| now.since(**since) >= self.lag_max)
             .map_or(0, |(index, _)| *index);
-        if known.applied < self.released.max(overdue) {
+        if known.applied < self.released.max(overdue) || self.collecting.contains(&member) {
             return None;
         }
         let until = self.confirmed? + self.lease;
         known.until = known.until.max(until);
         (until > now).then(|| until.since(now))
+    }
+
+    /// How long `member` has been without a lease, whoever gave it.
+    pub(crate) fn without_lease(&self, now: LeaseTime, member: NodeId) -> Duration {
+        let ended = self.granted.get(&member).map_or(self.settled_at, |known| known.until);
+        now.since(ended.max(self.settled_at))
+    }
+
+    /// Whether the routes of `member` may be collected now. If so it gets no lease until
+    /// [`Grantor::collected`] says where that stands in the log, and it has applied that
+    /// (CHAOS P5: no route of a lease holder is ever collected).
+    pub(crate) fn begin_collecting(
+        &mut self,
+        now: LeaseTime,
+        member: NodeId,
+        after: Duration,
+    ) -> bool {
+        let due = self.without_lease(now, member) >= after && now >= self.settled_at + after;
+        due && self.collecting.insert(member)
+    }
+
+    /// The collection of `member` was applied at `index`, or failed.
+    pub(crate) fn collected(&mut self, member: NodeId, index: Option<u64>) {
+        self.collecting.remove(&member);
+        self.released = self.released.max(index.unwrap_or(0));
     }
 
     /// Whether the change at `index` is applied on all that hold a lease. `alone`: no other node
@@ -240,6 +268,30 @@ mod tests {
         lease.granted(at(50), LEASE);
         assert!(lease.is_held(at(3_099)));
         assert!(!lease.is_held(at(3_100)));
+    }
+
+    #[test]
+    fn a_silent_members_routes_are_collected_once_and_it_gets_no_lease_meanwhile() {
+        let after = Duration::from_secs(2);
+        let mut grantor = settled();
+        grantor.renew(at(3_000), 2, 4);
+        assert!(!grantor.begin_collecting(at(7_999), 2, after), "its lease ended at 6,000");
+        assert!(grantor.begin_collecting(at(8_000), 2, after));
+        assert!(!grantor.begin_collecting(at(8_001), 2, after), "that is under way");
+        grantor.confirm(at(8_001));
+        assert_eq!(grantor.renew(at(8_001), 2, 4), None);
+        grantor.collected(2, Some(5));
+        assert_eq!(grantor.renew(at(8_002), 2, 4), None, "it must know of it first");
+        assert!(grantor.renew(at(8_003), 2, 5).is_some());
+        assert!(!grantor.begin_collecting(at(8_004), 2, after));
+    }
+
+    #[test]
+    fn a_new_leader_waits_for_leases_of_the_old_one_before_it_collects() {
+        let after = Duration::from_secs(2);
+        let mut grantor = Grantor::new(1, T0, LEASE, LAG_MAX);
+        assert!(!grantor.begin_collecting(at(4_999), 2, after));
+        assert!(grantor.begin_collecting(at(5_000), 2, after));
     }
 
     #[derive(Debug, Clone)]

@@ -13,6 +13,8 @@
 //! without its Raft data never speaks under its old id (J4); a lease never outlives what its
 //! leader knew of its quorum (`lease`).
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing))]
+// openraft's traits return its large errors; they occur when the node stops.
+#![allow(clippy::result_large_err)]
 
 mod batcher;
 mod codec;
@@ -33,6 +35,7 @@ mod node;
 mod options;
 mod peers;
 mod propose;
+mod start;
 mod status;
 mod transfer;
 mod types;
@@ -45,10 +48,11 @@ pub use identity::IdentityError;
 pub use kinds::APPLICATION_KINDS;
 pub use lease::{HeldLease, LAG_MAX, LEASE, LeaseTime};
 pub use machine::{AppliedEvents, StateRef};
-pub use node::{MembershipError, RaftNode, StartError};
+pub use node::{MembershipError, RaftNode};
 pub use options::{Announcement, Formation, PortSecurity, RaftOptions};
 pub use peers::Peers;
 pub use propose::{ProposeError, Proposed};
+pub use start::StartError;
 pub use status::{MemberStatus, Role, Status};
 pub use types::NodeId;
 

@@ -6,9 +6,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use spanmq_port::{
-    CaError, InstanceId, JoinToken, NodeId as PortNodeId, PeerPool, PortContext, Security,
-};
+use spanmq_port::{CaError, JoinToken, Security};
 use spanmq_state::{
     Command, Reply,
     view::{ViewReader, ViewReaderFactory},
@@ -19,61 +17,25 @@ use tokio::{
 };
 
 use crate::{
-    IdentityError, RaftOptions,
-    core::{Acquainted, Core, KnownMembers, Phase},
+    RaftOptions,
+    core::{Core, Phase},
     formation,
-    handlers::Handlers,
-    identity::{DataDir, NodeIdentity, Stage},
+    identity::DataDir,
     leader::{self, LeaderAnswer, LeaderError, LeaderRequest},
     leading,
     lease::{HeldLease, LeaseTime},
-    log::{LogOpenError, LogOptions, LogStore},
-    machine::{self, AppliedEvents, SnapshotError, StateMachine, StateRef},
-    network::Networks,
-    options::PortSecurity,
+    machine::{AppliedEvents, StateRef},
     peers::Peers,
     propose::{self, HANDED_OVER_MAX, Proposal, ProposeError, Proposed},
+    start::{self, StartError},
     status::{self, Status},
-    transfer::Receiver,
-    types::{NodeId, Raft},
+    types::NodeId,
 };
 
 /// Threads of the runtime that Raft and the cluster port live on.
 const THREADS: usize = 2;
 /// How long a stop waits for Raft before it goes on without.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Why a node does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    #[error(transparent)]
-    Identity(#[from] IdentityError),
-    #[error("the Raft log cannot be used")]
-    Log(#[source] Box<dyn std::error::Error + Send + Sync>),
-    #[error("the snapshots cannot be read")]
-    Snapshots(#[source] Box<dyn std::error::Error + Send + Sync>),
-    #[error(
-        "the log begins behind entry {purged}, and no sound snapshot reaches that far; remove this \
-         node from the cluster, empty its data directory and join again"
-    )]
-    SnapshotLost { purged: u64 },
-    #[error("the threads for Raft cannot be started")]
-    Runtime(#[source] std::io::Error),
-    #[error("Raft cannot start: {0}")]
-    Raft(String),
-}
-
-impl From<LogOpenError> for StartError {
-    fn from(error: LogOpenError) -> Self {
-        Self::Log(Box::new(error))
-    }
-}
-
-impl From<SnapshotError> for StartError {
-    fn from(error: SnapshotError) -> Self {
-        Self::Snapshots(Box::new(error))
-    }
-}
 
 /// Why a membership change did not come about.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -140,7 +102,7 @@ impl RaftNode {
         let (sender, receiver) = std_mpsc::sync_channel(1);
         handle.spawn(async move {
             // The caller waits for it.
-            let _ = sender.send(open(options, dir, identity).await);
+            let _ = sender.send(start::open(options, dir, identity).await);
         });
         let opened = receiver.recv();
         let (core, views) =
@@ -160,6 +122,7 @@ impl RaftNode {
         handle.spawn(leading::follow_leadership(core.clone()));
         handle.spawn(leading::confirm_leadership(core.clone()));
         handle.spawn(leading::keep_lease(core.clone()));
+        handle.spawn(leading::collect_dead(core.clone()));
         handle.spawn(formation::form(core.clone()));
         let runtime = Mutex::new(Some(runtime));
         Ok(Self(Arc::new(Inner { core, views, proposals, handle, runtime })))
@@ -313,6 +276,12 @@ impl RaftNode {
         self.0.core.lease.clone()
     }
 
+    /// Members that have been without a lease for [`RaftOptions::gone_after`]: their wills and
+    /// sessions are for others to take over. Only the leader knows; elsewhere empty.
+    pub fn members_without_lease(&self) -> Vec<NodeId> {
+        leading::without_lease(&self.0.core)
+    }
+
     /// Index of the next entry to be applied, now and with every change: entries below it are.
     pub fn applied(&self) -> watch::Receiver<u64> {
         self.0.core.replica.applied()
@@ -452,110 +421,5 @@ impl RaftNode {
         let asked = self.0.handle.spawn(async move { leader::ask(&core, request, limit).await });
         asked.await.map_err(|_| MembershipError::Stopping)??;
         Ok(())
-    }
-}
-
-async fn open(
-    options: RaftOptions,
-    dir: DataDir,
-    identity: NodeIdentity,
-) -> Result<(Arc<Core>, ViewReaderFactory), StartError> {
-    let log_options = LogOptions { fatal: options.on_fatal.clone(), ..LogOptions::default() };
-    let log = LogStore::open(&dir.join("raft"), &log_options)?;
-    check_raft_data(&dir, &identity, &log)?;
-    let loaded = machine::load_newest(&dir.join("snapshots"))?;
-    let reached = loaded.last().map(|id| id.index);
-    if let Some(purged) = log.purged().map(|id| id.index)
-        && Some(purged) > reached
-    {
-        return Err(StartError::SnapshotLost { purged });
-    }
-    let snapshots = loaded.dir.clone();
-    let (state_machine, replica, views) = StateMachine::new(loaded, options.on_fatal.clone());
-    let known = Arc::new(KnownMembers::default());
-    let context = port_context(&options, &identity, known.clone());
-    let pool = PeerPool::new(context.clone());
-    let me = identity.node_id;
-    let config = options.raft_config().validate();
-    let config = config.map_err(|error| StartError::Raft(error.to_string()))?;
-    let network = Networks { pool: pool.clone() };
-    let raft = Raft::new(me, Arc::new(config), network, log.clone(), state_machine)
-        .await
-        .map_err(|error| StartError::Raft(error.to_string()))?;
-    let metrics = raft.metrics();
-    elect_at_once_if_alone(&raft, me).await;
-    let core = Core {
-        dir,
-        identity: Mutex::new(identity),
-        me,
-        log,
-        replica,
-        metrics,
-        raft,
-        context,
-        pool,
-        known,
-        port: Mutex::new(None),
-        advertised: Mutex::new(options.advertise.clone().unwrap_or_default()),
-        lease: Arc::new(HeldLease::default()),
-        leading: Mutex::new(None),
-        leading_changed: tokio::sync::Notify::new(),
-        handlers: Handlers::default(),
-        receiver: Receiver::new(snapshots),
-        phase: watch::Sender::new(Phase::Joining),
-        changing: tokio::sync::Mutex::new(()),
-        options,
-    };
-    Ok((Arc::new(core), views))
-}
-
-/// A member without its Raft data has lost its vote; one that has left does not come back.
-fn check_raft_data(
-    dir: &DataDir,
-    identity: &NodeIdentity,
-    log: &LogStore,
-) -> Result<(), IdentityError> {
-    let node = identity.node_name.clone();
-    match identity.cluster.as_ref().map(|cluster| cluster.stage) {
-        Some(Stage::Member) if log.is_pristine() => {
-            Err(IdentityError::RaftDataGone { node, dir: dir.path().to_owned() })
-        }
-        Some(Stage::Left) => Err(IdentityError::HasLeft { node, dir: dir.path().to_owned() }),
-        _ => Ok(()),
-    }
-}
-
-fn port_context(
-    options: &RaftOptions,
-    identity: &NodeIdentity,
-    known: Arc<KnownMembers>,
-) -> PortContext {
-    let told = spanmq_port::Identity {
-        cluster_id: identity.cluster.as_ref().map(|cluster| spanmq_port::ClusterId(cluster.id)),
-        cluster_name: options.cluster_name.clone(),
-        node_id: PortNodeId(identity.node_id),
-        node_name: identity.node_name.clone(),
-        instance: InstanceId(identity.instance),
-        incarnation: identity.incarnation,
-    };
-    let security = match &options.security {
-        PortSecurity::Given(credentials) => Security::Tls(credentials.clone()),
-        // The cluster's own certificates are put in before the port listens or dials.
-        PortSecurity::ClusterCa | PortSecurity::Dev => Security::Dev,
-    };
-    let (dial_map, tuning) = (options.dial_map.clone(), options.port.clone());
-    PortContext::new(told, security, Acquainted(known), dial_map, tuning)
-}
-
-/// Nobody else could vote, so there is no silence to wait for.
-async fn elect_at_once_if_alone(raft: &Raft, me: NodeId) {
-    let alone = {
-        let metrics = raft.metrics();
-        let metrics = metrics.borrow();
-        let voters: Vec<NodeId> = metrics.membership_config.voter_ids().collect();
-        voters == [me] && metrics.current_leader != Some(me)
-    };
-    if alone && let Err(error) = raft.trigger().elect().await {
-        tracing::error!(%error, "raft ended at its start");
     }
 }

@@ -82,6 +82,8 @@ pub struct RaftOptions {
     pub lease: Duration,
     /// How long a member may lag before its lease is no longer renewed. Default: 1 s.
     pub lag_max: Duration,
+    /// How long after the end of a member's lease its routes go. Default: 2 s.
+    pub gone_after: Duration,
     /// How long a proposal waits for a leader and a quorum. Default: 5 s.
     pub propose_timeout: Duration,
     pub batch: BatchLimits,
@@ -114,6 +116,7 @@ impl RaftOptions {
             voters_max: 5,
             lease: crate::lease::LEASE,
             lag_max: crate::lease::LAG_MAX,
+            gone_after: Duration::from_secs(2),
             propose_timeout: Duration::from_secs(5),
             batch: BatchLimits::default(),
             on_fatal: FatalHook::default(),

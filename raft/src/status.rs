@@ -50,6 +50,8 @@ pub struct Status {
     pub term: u64,
     pub leader: Option<NodeId>,
     pub members: Vec<MemberStatus>,
+    /// Whether a membership change is under way: until it ends, more voters may be needed.
+    pub changing: bool,
     /// How many voters may fail.
     pub failures_tolerated: usize,
     /// Two voters tolerate no more failures than one.
@@ -96,6 +98,8 @@ pub(crate) fn status(core: &Core) -> Status {
         term: metrics.current_term,
         leader: metrics.current_leader,
         members: members.collect(),
+        changing: membership.get_joint_config().len() > 1
+            || *metrics.membership_config.log_id() > applied,
         failures_tolerated: failures_tolerated(voters.len()),
         two_voters: voters.len() == 2,
         last_log: metrics.last_log_index,

@@ -172,8 +172,9 @@ pub async fn agree(nodes: &[&RaftNode]) {
 
 pub async fn voters(node: &RaftNode, count: usize) {
     eventually(&format!("{count} voters"), async || {
-        let voters = node.status().members.iter().filter(|member| member.voter).count();
-        (voters == count).then_some(())
+        let status = node.status();
+        let voters = status.members.iter().filter(|member| member.voter).count();
+        (voters == count && !status.changing).then_some(())
     })
     .await;
 }
