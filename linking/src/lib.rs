@@ -6,20 +6,29 @@
 //! learnt actors ([`keeper`]).
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
+mod alarms;
+mod beats;
 mod board;
 mod buffer;
+mod certs;
 mod client;
 mod forwarder;
 mod incarnation;
 mod keeper;
 pub mod ports;
+mod probe;
+mod probe;
 mod registry;
 mod replicator;
 mod store;
 mod supervisor;
+mod throttle;
 mod upstream;
 
+pub use beats::Beat;
 pub use board::{Board, BoardView, Event, InboundCounters, Standing};
+pub use client::Stage;
+pub use probe::{PeerLimits, ProbeReport};
 pub use registry::LinkEntry;
 pub use store::{Kept, Kepts, Outbound};
 pub use upstream::{Answer, ControlPublish, InboundClient, Verdict};
@@ -29,16 +38,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Addr};
+use spanmq_link_protocol::config::LinkConfig;
 use spanmq_link_protocol::expiry::ExpirySettings;
 use spanmq_link_protocol::upstream::ActorKey;
 
+pub use probe::{ProbeReport, ProbeStep, RemoteLimits};
+
+use beats::Beats;
 use incarnation::Incarnations;
 use keeper::Keeper;
 use ports::Ports;
+use probe::Probe;
 use registry::Registry;
 use store::Store;
 use supervisor::{Common, Configure, LinkSupervisor, StopAll};
+use throttle::Throttle;
 use upstream::Upstream;
+
+/// How often a caller that waits for a pool looks again.
+const SETTLE_PERIOD: Duration = Duration::from_millis(20);
 
 /// What linking is started with.
 #[derive(Debug, Clone)]
@@ -51,6 +69,10 @@ pub struct LinkingConfig {
     pub data_dir: PathBuf,
     /// `links.resync_interval`; none = off.
     pub resync_interval: Option<Duration>,
+    /// Every append to a buffer is synced (`durability = local-fsync`).
+    pub fsync: bool,
+    /// Number of this node in the cluster; alarms carry it.
+    pub node_id: u64,
     /// Actor TTL and `links.route_hold`.
     pub expiry: ExpirySettings,
 }
@@ -61,6 +83,8 @@ pub struct Linking {
     upstream: Upstream,
     store: Store,
     keeper: Arc<Keeper>,
+    beats: Arc<Beats>,
+    config: LinkingConfig,
     supervisor: Addr<LinkSupervisor>,
     runtime: tokio::runtime::Handle,
 }
@@ -105,23 +129,31 @@ impl Linking {
             node: config.node.clone(),
             data_dir: config.data_dir.clone(),
             resync_interval: config.resync_interval,
+            heartbeat_interval: HEARTBEAT_INTERVAL.min(config.expiry.ttl / 3),
+            fsync: config.fsync,
+            throttle: Arc::new(Throttle::default()),
             registry: registry.clone(),
             interest: ports.interest.clone(),
             incarnations: Arc::new(Incarnations::open(links.join("incarnations"))),
         };
         let keeper = Keeper::new(config.expiry, ports.clone());
         runtime.spawn(keeper.clone().run());
+        runtime.spawn(alarms::run(registry.clone(), ports.clone(), config.node_id));
+        let beats = Arc::new(Beats::default());
         Ok(Self {
             upstream: Upstream::new(
                 config.cluster.clone(),
                 registry.clone(),
                 ports,
+                beats.clone(),
                 runtime.clone(),
             ),
             store: Store::start(registry.clone())?,
             supervisor: start_actors(common)?,
             registry,
             keeper,
+            beats,
+            config: config.clone(),
             runtime,
         })
     }
@@ -146,18 +178,86 @@ impl Linking {
         self.upstream.closed(connection);
     }
 
-    /// Heartbeats gathered by the nodes, on the leader.
-    pub fn heard(&self, beats: Vec<(ActorKey, u64)>) {
+    /// What was heard of remote actors here since the last call; for the leader, every few seconds
+    /// (W-28).
+    #[must_use]
+    pub fn beats(&self) -> Vec<Beat> {
+        self.beats.take()
+    }
+
+    /// What a node heard, on the leader.
+    pub fn heard(&self, beats: Vec<Beat>) {
         let commands = self.keeper.heard(beats);
         let keeper = self.keeper.clone();
         self.runtime.spawn(async move { keeper.propose(commands).await });
+    }
+
+    /// Counters and rates of a link begin anew on this node; false when there is none.
+    pub fn reset(&self, link: &str) -> bool {
+        let Some(state) = self.registry.get(link) else { return false };
+        let mut waiting = 0;
+        if let Some(buffer) = state.buffer.read().as_ref() {
+            let mut buffer = buffer.lock();
+            buffer.reset();
+            waiting = buffer.stats().messages;
+        }
+        state.board.reset(waiting);
+        true
+    }
+
+    /// Waits until this node runs the link as of `revision` and its pool is connected, or
+    /// `limit` has passed (C-16). True when both hold; a disabled link needs no pool.
+    pub async fn settled(&self, link: &str, revision: u64, limit: Duration) -> bool {
+        let holds = || {
+            let state = self.registry.get(link)?;
+            let (new_enough, enabled, size) = {
+                let entry = state.entry.read();
+                let size = entry.config.pool_size as usize;
+                (entry.revision >= revision, entry.config.enable, size)
+            };
+            let connections = state.board.view().connections;
+            let up = |(standing, ..): &(Standing<ConnectionState>, _, _)| {
+                standing.state == ConnectionState::Connected
+            };
+            let ready = connections.len() == size && connections.values().all(up);
+            (new_enough && (!enabled || ready)).then_some(())
+        };
+        let wait = async {
+            while holds().is_none() {
+                tokio::time::sleep(SETTLE_PERIOD).await;
+            }
+        };
+        tokio::time::timeout(limit, wait).await.is_ok()
+    }
+
+    /// Tries a link that need not exist, step by step; stores nothing, takes over nobody (4.4).
+    pub async fn probe(&self, config: LinkConfig) -> ProbeReport {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let probe = Probe {
+            config: Arc::new(config),
+            local_cluster: self.config.cluster.clone(),
+            node: self.config.node.clone(),
+            done: sender,
+        };
+        self.supervisor.do_send(probe);
+        receiver.await.unwrap_or_else(|_| ProbeReport::not_started())
+    }
+
+    /// Whether the TLS files of a link can be used on this node (C-10).
+    ///
+    /// # Errors
+    /// What is wrong with which file.
+    pub fn check_tls(config: &LinkConfig) -> Result<(), Reason> {
+        client::check_tls(&config.ssl)
     }
 
     /// What a link does on this node.
     #[must_use]
     pub fn board(&self, link: &str) -> Option<(LinkEntry, Arc<Board>, BufferView)> {
         let state = self.registry.get(link)?;
-        let buffer = state.buffer.read().as_ref().map(|b| b.lock().stats()).unwrap_or_default();
+        let open = state.buffer.read().as_ref().map(|b| b.lock().stats());
+        let mut buffer = open.unwrap_or_default();
+        buffer.add(&state.board.dropped());
         let view = BufferView {
             messages: buffer.messages,
             bytes: buffer.bytes,
@@ -170,6 +270,13 @@ impl Linking {
         };
         let entry = state.entry.read().clone();
         Some((entry, state.board.clone(), view))
+    }
+
+    /// Tries a configuration step by step, at most for ten seconds, and leaves nothing behind but an
+    /// actor without routes that the remote forgets after its TTL (LINK-SPEC 4.4).
+    pub async fn probe(&self, config: Arc<LinkConfig>) -> ProbeReport {
+        let asked = self.supervisor.send(probe::Probe(config)).await;
+        asked.unwrap_or_else(|_| ProbeReport::stopped())
     }
 
     /// Closes all connections to remotes.

@@ -4,19 +4,23 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
+use actix::fut::wrap_future;
+use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message};
 use parking_lot::Mutex;
+use spanmq_link_protocol::config::{ChangeEffect, LinkConfig, PartEffect};
 use spanmq_link_protocol::reason::ReasonWord;
 
 use crate::buffer::LinkBuffer;
+use crate::certs;
 use crate::forwarder::{ForwardActor, ForwarderParts, SetPaused, StopForwarding};
 use crate::incarnation::Incarnations;
 use crate::ports::LocalInterest;
 use crate::registry::{LinkEntry, LinkState, Registry, Waker};
 use crate::replicator::{Replicator, ReplicatorParts, Stop};
+use crate::throttle::Throttle;
 
 /// How often dead actors are looked for.
 const WATCH: Duration = Duration::from_secs(1);
@@ -30,6 +34,9 @@ pub(crate) struct Common {
     pub(crate) node: Arc<str>,
     pub(crate) data_dir: PathBuf,
     pub(crate) resync_interval: Option<Duration>,
+    pub(crate) heartbeat_interval: Duration,
+    pub(crate) fsync: bool,
+    pub(crate) throttle: Arc<Throttle>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) interest: Arc<dyn LocalInterest>,
     pub(crate) incarnations: Arc<Incarnations>,
@@ -37,19 +44,24 @@ pub(crate) struct Common {
 
 /// The actors of one enabled link.
 struct Running {
+    /// As it is in the replicated list.
     entry: LinkEntry,
+    /// As the actors use it: with files where the list has PEM text.
+    config: Arc<LinkConfig>,
     replicator: Addr<Replicator>,
+    /// Once there are persistent sessions (W-12).
+    durable: Option<Addr<Replicator>>,
     pool: Vec<Waker>,
 }
 
 pub(crate) struct LinkSupervisor {
-    common: Common,
+    pub(crate) common: Common,
     running: HashMap<String, Running>,
 }
 
 impl LinkSupervisor {
     pub(crate) fn new(common: Common) -> Self {
-        Self { common, running: HashMap::new() }
+        Self { common, running: HashMap::new(), durable: false }
     }
 
     fn apply(&mut self, wanted: Vec<LinkEntry>) {
@@ -60,6 +72,7 @@ impl LinkSupervisor {
                 self.stop(&name, ReasonWord::Disabled);
                 self.common.registry.remove(&name);
                 self.drop_buffer(&state, &name);
+                certs::remove(&self.common.data_dir, &name);
             }
         }
         for entry in wanted {
@@ -81,83 +94,135 @@ impl LinkSupervisor {
             self.drop_buffer(&state, &name);
             return;
         }
+        let config = self.files(&entry);
         match self.running.get_mut(&name) {
-            None => self.start(&state, entry),
+            None => self.start(&state, entry, config),
             Some(running) => {
                 let old = std::mem::replace(&mut running.entry, entry.clone());
+                running.config = config;
                 self.change(&state, &old, &entry);
             }
         }
     }
 
+    /// Without its files the link still starts: its connections say what is missing.
+    fn files(&self, entry: &LinkEntry) -> Arc<LinkConfig> {
+        certs::to_files(&self.common.data_dir, &entry.config).unwrap_or_else(|error| {
+            let link = entry.config.name.as_str();
+            tracing::error!(%error, link, "the certificates of the link cannot be written");
+            entry.config.clone()
+        })
+    }
+
     /// What a change of a running link means for its parts (1.5, C-15).
     fn change(&mut self, state: &Arc<LinkState>, old: &LinkEntry, new: &LinkEntry) {
-        let name = new.config.name.clone();
-        if old.config != new.config {
-            let (before, after) = (&old.config, &new.config);
-            let replication = before.server != after.server
-                || before.clientid != after.clientid
-                || before.username != after.username
-                || before.password != after.password
-                || before.ssl != after.ssl
-                || before.topics != after.topics;
-            if let Some(buffer) = state.buffer.read().as_ref() {
-                buffer.lock().configure(after.buffer.clone());
-            }
-            self.restart_pool(state, new);
-            if replication && let Some(running) = self.running.get_mut(&name) {
-                running.replicator.do_send(Stop(ReasonWord::Starting));
-                running.replicator = Replicator::new(self.common.replicator(state, new)).start();
-            }
+        let name = &new.config.name;
+        let effect = ChangeEffect::of_update(&old.config, &new.config);
+        if let Some(buffer) = state.buffer.read().as_ref() {
+            buffer.lock().configure(new.config.buffer.clone());
+        }
+        if effect.pool == PartEffect::Restart {
+            self.restart_pool(state, name);
         } else if old.paused != new.paused
-            && let Some(running) = self.running.get(&name)
+            && let Some(running) = self.running.get(name)
         {
             running.pool.iter().for_each(|w| w.actor.do_send(SetPaused(new.paused)));
         }
+        if effect.replication == PartEffect::Restart {
+            self.restart_replication(state, name);
+        }
     }
 
-    fn start(&mut self, state: &Arc<LinkState>, entry: LinkEntry) {
-        let name = entry.config.name.clone();
+    fn start(&mut self, state: &Arc<LinkState>, entry: LinkEntry, config: Arc<LinkConfig>) {
+        let name = config.name.clone();
         let dir = self.buffer_dir(&name);
-        let pool = entry.config.pool_size as usize;
-        match LinkBuffer::open(&dir, entry.config.buffer.clone(), pool) {
-            Ok(buffer) => *state.buffer.write() = Some(Arc::new(Mutex::new(buffer))),
+        let pool = config.pool_size as usize;
+        match LinkBuffer::open(&dir, config.buffer.clone(), pool, self.common.fsync) {
+            Ok(buffer) => {
+                // What an earlier run left behind is handed over anew, so that the sums hold.
+                state.board.matched.fetch_add(buffer.stats().messages, Ordering::Relaxed);
+                *state.buffer.write() = Some(Arc::new(Mutex::new(buffer)));
+            }
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::error!(error, link = %name, dir = %dir.display(), "the buffer of the link cannot be opened; nothing is forwarded");
             }
         }
-        let replicator = Replicator::new(self.common.replicator(state, &entry)).start();
-        self.running.insert(name, Running { entry: entry.clone(), replicator, pool: Vec::new() });
-        self.restart_pool(state, &entry);
+        let replicator = Replicator::new(self.common.replicator(state, &config, false)).start();
+        let running = Running { entry, config, replicator, durable: None, pool: Vec::new() };
+        self.running.insert(name.clone(), running);
+        self.start_durable(state, &name);
+        self.restart_pool(state, &name);
+    }
+
+    fn start_durable(&mut self, state: &Arc<LinkState>, name: &str) {
+        if let Some(running) = self.running.get_mut(name)
+            && self.durable
+        {
+            let parts = self.common.replicator(state, &running.config, true);
+            running.durable = Some(Replicator::new(parts).start());
+        }
+    }
+
+    fn restart_replication(&mut self, state: &Arc<LinkState>, name: &str) {
+        let Some(running) = self.running.get_mut(name) else { return };
+        running.replicator.do_send(Stop(ReasonWord::Starting));
+        let parts = self.common.replicator(state, &running.config, false);
+        running.replicator = Replicator::new(parts).start();
+        if let Some(durable) = running.durable.take() {
+            durable.do_send(Stop(ReasonWord::Starting));
+        }
+        self.start_durable(state, name);
     }
 
     /// New connections over the same buffer: nothing that waits is lost.
-    fn restart_pool(&mut self, state: &Arc<LinkState>, entry: &LinkEntry) {
-        let Some(running) = self.running.get_mut(&entry.config.name) else { return };
+    fn restart_pool(&mut self, state: &Arc<LinkState>, name: &str) {
+        let Some(running) = self.running.get_mut(name) else { return };
         for waker in running.pool.drain(..) {
             waker.actor.do_send(StopForwarding);
         }
         let Some(buffer) = state.buffer.read().clone() else { return };
-        buffer.lock().deal(entry.config.pool_size as usize);
-        state.board.forget_connections_above(entry.config.pool_size);
-        let start = |number| self.common.forwarder(state, entry, &buffer, number);
-        running.pool = (1..=entry.config.pool_size).map(start).collect();
+        let size = running.config.pool_size;
+        let generation = buffer.lock().deal(size as usize);
+        state.board.forget_connections_above(size);
+        let paused = running.entry.paused;
+        let start = |number| {
+            let woken = Arc::new(AtomicBool::new(false));
+            let parts = ForwarderParts {
+                link: running.config.clone(),
+                local_cluster: self.common.local_cluster.clone(),
+                node: self.common.node.clone(),
+                number,
+                board: state.board.clone(),
+                buffer: buffer.clone(),
+                generation,
+                throttle: self.common.throttle.clone(),
+                woken: woken.clone(),
+                paused,
+            };
+            Waker { woken, actor: ForwardActor::new(parts).start() }
+        };
+        running.pool = (1..=size).map(start).collect();
         *state.wakers.write() = running.pool.clone();
     }
 
     fn stop(&mut self, name: &str, word: ReasonWord) {
         let Some(running) = self.running.remove(name) else { return };
         running.replicator.do_send(Stop(word));
+        running.durable.iter().for_each(|durable| durable.do_send(Stop(word)));
         running.pool.iter().for_each(|w| w.actor.do_send(StopForwarding));
         if let Some(state) = self.common.registry.get(name) {
             state.wakers.write().clear();
+            state.board.forget_connections_above(0);
         }
     }
 
     /// Disabling and deleting lose the buffer, as documented (1.5).
     fn drop_buffer(&self, state: &LinkState, name: &str) {
-        *state.buffer.write() = None;
+        // Actors that still end hold it too: they must not touch the files of a later one.
+        if let Some(buffer) = state.buffer.write().take() {
+            state.board.buffer_closed(&buffer.lock().close());
+        }
         let dir = self.buffer_dir(name);
         if dir.exists()
             && let Err(error) = std::fs::remove_dir_all(&dir)
@@ -173,58 +238,59 @@ impl LinkSupervisor {
     /// An actor that panicked is gone; a new one rebuilds its state from the configuration, the
     /// buffer and the local subscriptions.
     fn revive(&mut self) {
-        let dead: Vec<LinkEntry> = self
-            .running
-            .values()
-            .filter(|r| !r.replicator.connected() || r.pool.iter().any(|w| !w.actor.connected()))
-            .map(|r| r.entry.clone())
-            .collect();
-        for entry in dead {
-            let Some(state) = self.common.registry.get(&entry.config.name) else { continue };
-            tracing::error!(link = %entry.config.name, "a link actor died; it is started again");
-            let parts = self.common.replicator(&state, &entry);
-            if let Some(running) = self.running.get_mut(&entry.config.name)
-                && !running.replicator.connected()
-            {
-                running.replicator = Replicator::new(parts).start();
+        for name in self.running.keys().cloned().collect::<Vec<_>>() {
+            let (Some(running), Some(state)) =
+                (self.running.get(&name), self.common.registry.get(&name))
+            else {
+                continue;
+            };
+            let durable_died = running.durable.as_ref().is_some_and(|d| !d.connected());
+            let replication_died = !running.replicator.connected() || durable_died;
+            let pool_died = running.pool.iter().any(|waker| !waker.actor.connected());
+            if replication_died || pool_died {
+                tracing::error!(link = %name, "a link actor died; it is started again");
             }
-            self.restart_pool(&state, &entry);
+            if replication_died {
+                self.restart_replication(&state, &name);
+            }
+            if pool_died {
+                self.restart_pool(&state, &name);
+            }
+        }
+    }
+
+    /// There are persistent sessions: each link gets an actor that reports them.
+    fn durable_sessions_seen(&mut self) {
+        if std::mem::replace(&mut self.durable, true) {
+            return;
+        }
+        for name in self.running.keys().cloned().collect::<Vec<_>>() {
+            if let Some(state) = self.common.registry.get(&name) {
+                self.start_durable(&state, &name);
+            }
         }
     }
 }
 
 impl Common {
-    fn replicator(&self, state: &Arc<LinkState>, entry: &LinkEntry) -> ReplicatorParts {
+    fn replicator(
+        &self,
+        state: &Arc<LinkState>,
+        link: &Arc<LinkConfig>,
+        durable: bool,
+    ) -> ReplicatorParts {
         ReplicatorParts {
-            link: entry.config.clone(),
+            link: link.clone(),
             local_cluster: self.local_cluster.clone(),
             node: self.node.clone(),
             resync_interval: self.resync_interval,
+            heartbeat_interval: self.heartbeat_interval,
             board: state.board.clone(),
             interest: self.interest.clone(),
             incarnations: self.incarnations.clone(),
+            throttle: self.throttle.clone(),
+            durable,
         }
-    }
-
-    fn forwarder(
-        &self,
-        state: &Arc<LinkState>,
-        entry: &LinkEntry,
-        buffer: &Arc<Mutex<LinkBuffer>>,
-        number: u32,
-    ) -> Waker {
-        let woken = Arc::new(AtomicBool::new(false));
-        let parts = ForwarderParts {
-            link: entry.config.clone(),
-            local_cluster: self.local_cluster.clone(),
-            node: self.node.clone(),
-            number,
-            board: state.board.clone(),
-            buffer: buffer.clone(),
-            woken: woken.clone(),
-            paused: entry.paused,
-        };
-        Waker { woken, actor: ForwardActor::new(parts).start() }
     }
 }
 
@@ -233,6 +299,11 @@ impl Actor for LinkSupervisor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.run_interval(WATCH, |supervisor, _| supervisor.revive());
+        let mut sets = self.common.interest.follow_durable();
+        let first = async move { while sets.next().await.is_empty() {} };
+        ctx.spawn(wrap_future(first).map(|(), supervisor: &mut Self, _| {
+            supervisor.durable_sessions_seen();
+        }));
         ctx.run_interval(SAMPLE, |supervisor, _| {
             supervisor.common.registry.all().iter().for_each(|state| state.board.sample());
         });

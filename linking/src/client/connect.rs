@@ -29,10 +29,43 @@ const ADDRESS_LIMIT: Duration = Duration::from_secs(4);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
+    /// The name of the server.
     Dns,
+    /// The connection.
     Tcp,
+    /// Its encryption.
     Tls,
+    /// The login.
     Connack,
+    /// The subscription to the answers (only in a test of the link).
+    Suback,
+    /// The answer to a handshake (only in a test of the link).
+    Handshake,
+}
+
+impl Stage {
+    /// Its name in answers.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Connack => "connack",
+            Self::Suback => "suback",
+            Self::Handshake => "handshake",
+        }
+    }
+}
+
+/// An attempt that did not get through.
+pub(crate) struct Failed {
+    /// Milliseconds that each earlier step took.
+    pub(crate) done: Vec<(Stage, u64)>,
+    /// Where it ended, and after how many milliseconds.
+    pub(crate) stage: Stage,
+    pub(crate) took_ms: u64,
+    pub(crate) reason: Reason,
 }
 
 /// What to connect to, and as whom.
@@ -57,10 +90,10 @@ pub(crate) struct Opened {
 ///
 /// # Errors
 /// The stage and reason of the last failure.
-pub(crate) async fn open(spec: &ConnectSpec, limit: Duration) -> Result<Opened, (Stage, Reason)> {
+pub(crate) async fn open(spec: &ConnectSpec, limit: Duration) -> Result<Opened, Failed> {
     let addresses = spec.link.server.addresses();
     let each = if addresses.len() > 1 { ADDRESS_LIMIT.min(limit) } else { limit };
-    let mut last = (Stage::Dns, Reason::new(ReasonWord::NameNotFound));
+    let mut last = Progress::new().failed(ReasonWord::NameNotFound.into());
     let end = Instant::now() + limit;
     for address in spec.link.server.round(spec.random) {
         let left = end.saturating_duration_since(Instant::now()).min(each);
@@ -69,10 +102,10 @@ pub(crate) async fn open(spec: &ConnectSpec, limit: Duration) -> Result<Opened, 
             Ok(Ok((io, codec, connack))) => {
                 return Ok(Opened { io, codec, connack, stages: progress.done });
             }
-            Ok(Err(reason)) => last = (progress.stage, reason),
+            Ok(Err(reason)) => last = progress.failed(reason),
             Err(_) => {
                 let detail = format!("{address}: no answer within {left:?}");
-                last = (progress.stage, Reason::with_detail(ReasonWord::ConnectTimeout, &detail));
+                last = progress.failed(Reason::with_detail(ReasonWord::ConnectTimeout, &detail));
             }
         }
     }
@@ -96,10 +129,17 @@ impl Progress {
     }
 
     fn finish(&mut self) {
-        let took = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.done.push((self.stage, took));
+        self.done.push((self.stage, millis(self.since)));
         self.since = Instant::now();
     }
+
+    fn failed(self, reason: Reason) -> Failed {
+        Failed { took_ms: millis(self.since), stage: self.stage, done: self.done, reason }
+    }
+}
+
+pub(crate) fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 type Established = (IoBoxed, Rc<Codec>, Box<ConnectAck>);

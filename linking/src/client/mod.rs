@@ -9,8 +9,9 @@ mod failure;
 mod tls;
 mod wire;
 
-pub(crate) use connect::ConnectSpec;
-pub(crate) use wire::{Connected, Wire, connect, lose};
+pub use connect::Stage;
+pub(crate) use connect::{ConnectSpec, Failed, millis, open};
+pub(crate) use wire::{Connected, Wire, connect, lose, packets};
 
 use ntex_bytes::{ByteString, Bytes};
 use ntex_io::IoRef;
@@ -39,6 +40,11 @@ pub(crate) struct Link {
 impl Link {
     pub(crate) fn new(io: IoRef, codec: Rc<Codec>) -> Self {
         Self { io, codec }
+    }
+
+    /// Whether more is waiting to be written than the remote reads.
+    pub(crate) fn is_full(&self) -> bool {
+        self.io.is_wr_backpressure()
     }
 
     /// Appends to the output buffer, which the I/O task writes once per turn.

@@ -64,7 +64,7 @@ pub(crate) fn connect<A: Connected>(
         }
         match result {
             Ok(opened) => opened_now(actor, ctx, opened, attempt),
-            Err((_, reason)) => actor.on_lost(reason, ctx),
+            Err(failed) => actor.on_lost(failed.reason, ctx),
         }
     }));
 }
@@ -124,7 +124,7 @@ fn watch<A: Connected>(_: &mut A, ctx: &mut Context<A>, attempt: u64) {
 }
 
 /// Everything that arrives, and at the end why it ended.
-fn packets(
+pub(crate) fn packets(
     io: IoBoxed,
     codec: Rc<Codec>,
 ) -> impl futures_util::Stream<Item = Result<Incoming, Reason>> {
