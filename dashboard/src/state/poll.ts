@@ -42,7 +42,10 @@ export function usePoll<T>(
     if (!token) return undefined;
     const stop = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
+    let running = false;
     const round = async () => {
+      if (running) return;
+      running = true;
       if (!document.hidden) {
         try {
           const value = await reader.current(stop.signal);
@@ -51,6 +54,7 @@ export function usePoll<T>(
           if (!stop.signal.aborted) setState((old) => ({ value: old.value, error, loading: false }));
         }
       }
+      running = false;
       // One at a time: a slow answer never piles up requests. An unreachable server is asked
       // again soon even on pages that do not poll.
       const pause = everyMs > 0 ? everyMs : online.peek() ? 0 : 5000;

@@ -1,0 +1,224 @@
+/** One sentence of health, then what it is made of. */
+import { useRef } from "preact/hooks";
+import { api } from "../api/endpoints";
+import type { Alarm, Link, NodeInfo } from "../api/types";
+import { t, word } from "../i18n";
+import { CounterRate, Samples } from "../model/statistics";
+import { health, linkWord, toneOf } from "../model/status";
+import { showBytes, showDuration, showRate } from "../model/units";
+import { cluster } from "../state/cluster";
+import { usePoll } from "../state/poll";
+import { linkHref } from "../router";
+import { Card, Empty, Failure, PageHead, ReasonNotice, When } from "../ui/blocks";
+import { Chart, Legend } from "../ui/charts";
+import { Spinner, Tag } from "../ui/controls";
+import { Topology, type Traffic } from "../ui/topology";
+
+/** Remotes in the picture; the list has them all. Those that need attention come first. */
+const SHOWN_MAX = 8;
+const EVERY_MS = 3000;
+const SAMPLES_MAX = 100;
+
+interface Now {
+  links: Link[];
+  traffic: Map<string, Traffic>;
+}
+
+function worstFirst(links: Link[]): Link[] {
+  const order = ["disconnected", "inconsistent", "connecting", "running", "stopped"];
+  const rank = (link: Link) => order.indexOf(linkWord(link));
+  return [...links].sort((a, b) => rank(a) - rank(b));
+}
+
+export function Overview() {
+  const rates = useRef(new Map<string, CounterRate>());
+  const history = useRef({ out: new Samples(SAMPLES_MAX), in: new Samples(SAMPLES_MAX) });
+  const nodes = usePoll((signal) => api.nodes({ signal }), 5000, ["nodes"]);
+  const alarms = usePoll((signal) => api.alarms({ signal }), 10_000, ["alarms"]);
+  const links = usePoll(
+    async (signal): Promise<Now> => {
+      const all = await api.links({ signal });
+      const shown = worstFirst(all).slice(0, SHOWN_MAX);
+      const metrics = await Promise.all(
+        shown.map((link) => api.linkMetrics(link.name, { signal }).then((report) => report.metrics).catch(() => undefined)),
+      );
+      const now = Date.now();
+      const traffic = new Map<string, Traffic>();
+      let out = 0;
+      let inbound = 0;
+      let known = false;
+      shown.forEach((link, index) => {
+        const read = metrics[index];
+        let counter = rates.current.get(link.name);
+        if (!counter) rates.current.set(link.name, (counter = new CounterRate()));
+        const inRate = read?.inbound ? counter.next(now, read.inbound.received) : undefined;
+        traffic.set(link.name, { metrics: read, inRate });
+        out += read?.forwarding.rate ?? 0;
+        inbound += inRate ?? 0;
+        known ||= inRate !== undefined;
+      });
+      history.current.out.push(now, out);
+      if (known) history.current.in.push(now, inbound);
+      return { links: all, traffic };
+    },
+    EVERY_MS,
+    ["links"],
+  );
+
+  const info = cluster.value;
+  const all = links.value?.links ?? [];
+  const shown = worstFirst(all).slice(0, SHOWN_MAX);
+  const ready = nodes.value !== undefined && links.value !== undefined;
+  const state = health(nodes.value ?? [], info?.quorum, all);
+  const troubled = shown.filter((link) => link.enable && link.reason && linkWord(link) !== "running").slice(0, 3);
+
+  return (
+    <>
+      <PageHead title={t("menu.overview")} />
+      <Failure error={nodes.error ?? links.error} retry={() => (nodes.refresh(), links.refresh())} />
+      {ready ? (
+        <div class={`health ${state.tone}`} role="status">
+          <span class="health-dot" aria-hidden="true" />
+          <p>
+            {t(state.key, state.params)}
+            {info?.failures_tolerated === undefined ? null : (
+              <span class="health-more"> {t("health.tolerates", { count: info.failures_tolerated })}</span>
+            )}
+          </p>
+        </div>
+      ) : nodes.loading || links.loading ? (
+        <Spinner />
+      ) : null}
+      {troubled.map((link) =>
+        link.reason ? (
+          <ReasonNotice key={link.name} reason={link.reason} tone={toneOf(linkWord(link))} link={link} local={info?.name ?? ""} who={link.name} />
+        ) : null,
+      )}
+
+      <div class="grid overview">
+        <Card title={t("topology.title")} class="span2">
+          {links.value && all.length === 0 ? (
+            <Empty title={t("topology.none")}>
+              <a class="button primary" href="/cluster-linking/create">
+                {t("links.create")}
+              </a>
+            </Empty>
+          ) : (
+            <Topology local={info?.name ?? "–"} links={shown} traffic={links.value?.traffic ?? new Map()} more={all.length - shown.length} />
+          )}
+        </Card>
+        <Throughput out={history.current.out} inbound={history.current.in} />
+        <Card title={t("alarms.title")}>
+          <Failure error={alarms.error} retry={alarms.refresh} />
+          <Alarms alarms={alarms.value?.data} />
+        </Card>
+        <Card title={t("nodes.title")} class="span2">
+          <NodeTable nodes={nodes.value ?? []} />
+        </Card>
+      </div>
+    </>
+  );
+}
+
+function Throughput({ out, inbound }: { out: Samples; inbound: Samples }) {
+  const times = out.times;
+  const inAt = new Map(inbound.times.map((at, index) => [at, inbound.values[index] ?? null]));
+  const received = times.map((at) => inAt.get(at) ?? null);
+  const now = { out: out.values.at(-1), in: inbound.values.at(-1) };
+  const show = (value: number | undefined) => (value === undefined ? "–" : showRate(value));
+  return (
+    <Card title={t("throughput.title")} note={t("unit.rate")}>
+      <Legend
+        items={[
+          { color: "out", text: t("direction.out"), value: show(now.out) },
+          { color: "in", text: t("direction.in"), value: show(now.in) },
+        ]}
+      />
+      <Chart
+        times={times}
+        label={t("throughput.alt", { out: show(now.out), in: show(now.in) })}
+        series={[
+          { label: t("direction.out"), color: "--series-out", values: out.values },
+          { label: t("direction.in"), color: "--series-in", values: received },
+        ]}
+      />
+    </Card>
+  );
+}
+
+function Alarms({ alarms }: { alarms: Alarm[] | undefined }) {
+  if (!alarms) return <p class="soft">–</p>;
+  if (alarms.length === 0) return <Empty title={t("alarms.none")} />;
+  return (
+    <ul class="alarms">
+      {alarms.map((alarm) => {
+        const link = /^cluster_link(?:_replication)?:(.+)$/.exec(alarm.name)?.[1];
+        return (
+          <li key={`${alarm.name}@${alarm.node}`}>
+            <p>
+              <Tag tone="bad">{link ? <a href={linkHref(link)}>{alarm.name}</a> : alarm.name}</Tag>
+            </p>
+            <p>{alarm.message}</p>
+            <p class="soft">
+              {alarm.node ? `${alarm.node} · ` : ""}
+              <When at={alarm.activate_at} />
+            </p>
+          </li>
+        );
+      })}
+    </ul>
+  );
+}
+
+const memory = (value: number | string | undefined) =>
+  value === undefined ? "–" : typeof value === "number" ? showBytes(value) : value;
+
+function NodeTable({ nodes }: { nodes: NodeInfo[] }) {
+  const applied = Math.max(...nodes.map((node) => node.applied ?? 0), cluster.value?.applied ?? 0);
+  const lagOf = (node: NodeInfo) => node.lag ?? (node.applied === undefined ? undefined : Math.max(applied - node.applied, 0));
+  return (
+    <div class="scroll" tabIndex={0} role="region" aria-label={t("nodes.title")}>
+      <table class="table">
+        <thead>
+          <tr>
+            <th>{t("nodes.name")}</th>
+            <th>{t("status")}</th>
+            <th>{t("nodes.role")}</th>
+            <th class="end">{t("nodes.term")}</th>
+            <th class="end">{t("nodes.applied")}</th>
+            <th class="end">{t("nodes.lag")}</th>
+            <th class="end">{t("nodes.connections")}</th>
+            <th class="end">{t("nodes.memory")}</th>
+            <th class="end">{t("nodes.uptime")}</th>
+            <th>{t("nodes.version")}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {nodes.map((node) => {
+            const running = node.node_status === "running";
+            const own = node.node === cluster.value?.self;
+            return (
+              <tr key={node.node} class={running ? "" : "partial"}>
+                <th scope="row">
+                  {node.node}
+                  {own ? <span class="soft"> {t("nodes.self")}</span> : null}
+                </th>
+                <td>
+                  <Tag tone={running ? "good" : "bad"}>{word("state", node.node_status)}</Tag>
+                </td>
+                <td>{word("role", node.role ?? "", node.role ?? "–")}</td>
+                <td class="end">{node.term ?? cluster.value?.term ?? "–"}</td>
+                <td class="end">{node.applied ?? (own ? cluster.value?.applied : undefined) ?? "–"}</td>
+                <td class="end">{lagOf(node) ?? "–"}</td>
+                <td class="end">{node.connections ?? "–"}</td>
+                <td class="end">{memory(node.memory_used)}</td>
+                <td class="end">{node.uptime === undefined ? "–" : showDuration(node.uptime)}</td>
+                <td>{node.version ?? "–"}</td>
+              </tr>
+            );
+          })}
+        </tbody>
+      </table>
+    </div>
+  );
+}
