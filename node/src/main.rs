@@ -2,6 +2,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 mod cli;
+mod demo;
 mod start;
 mod wiring;
 
@@ -17,6 +18,11 @@ fn main() -> ExitCode {
                 cli::report(&errors);
                 cli::Exit::Failed
             }
+        },
+        cli::Command::Demo(args) => match demo::run(&args) {
+            Ok(true) => cli::Exit::Ok,
+            Ok(false) => cli::Exit::Failed,
+            Err(error) => cli::fail(&format!("{error:#}")),
         },
         cli::Command::Config(args) => cli::run_config(&args),
         cli::Command::Completions(args) => cli::run_completions(&args),

@@ -36,6 +36,7 @@ pub(crate) struct Cli {
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     Start(Box<StartArgs>),
+    Demo(crate::demo::DemoArgs),
     Config(ConfigArgs),
     Completions(CompletionsArgs),
     Version(VersionArgs),
