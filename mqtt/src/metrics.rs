@@ -145,6 +145,13 @@ metrics! {
 }
 
 impl Metrics {
+    /// One message was dropped before any session had it.
+    pub(crate) fn count_drop(&self, reason: spanmq_session::DropReason) {
+        if let Some(counter) = self.dropped.get(reason as usize) {
+            counter.inc();
+        }
+    }
+
     /// Adds what a session dropped.
     pub(crate) fn count_drops(&self, drops: &spanmq_session::Drops) {
         for (reason, count) in drops.iter() {

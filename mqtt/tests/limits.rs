@@ -227,3 +227,43 @@ fn bursts_of_hundreds_of_messages_pass_whole() {
         }
     }
 }
+
+// L8, ARCHITECTURE §4: a shared message that no member has room for slows its publisher down.
+#[test]
+fn a_full_group_makes_its_publishers_wait_and_loses_nothing() {
+    let broker = TestBroker::with(|config| {
+        config.limits.inbox_messages_max = 5;
+        config.limits.in_flight_max = 5;
+    });
+    let mut members: Vec<_> = (0..2)
+        .map(|n| {
+            let mut client = Client::v5(broker.address(), &format!("m{n}"));
+            client.subscribe("$share/g/t", 1);
+            client
+        })
+        .collect();
+    let mut publisher = Client::v5(broker.address(), "pub");
+    for id in 1..=30u16 {
+        publisher.publish(2, "t", id, &id.to_be_bytes());
+    }
+    let mut got = Vec::new();
+    while got.len() < 30 {
+        for client in &mut members {
+            client.send(&[0xc0, 0]);
+            loop {
+                let raw = client.read();
+                if raw.kind() == 13 {
+                    break;
+                }
+                let publish = client.parse_publish(&raw);
+                got.push(u16::from_be_bytes(publish.payload.try_into().unwrap()));
+                client.ack(4, publish.id);
+            }
+        }
+    }
+    got.sort_unstable();
+    assert_eq!(got, (1..=30).collect::<Vec<u16>>());
+    for id in 1..=30 {
+        assert_eq!((publisher.read_kind(4).id(), 0), (id, 0));
+    }
+}

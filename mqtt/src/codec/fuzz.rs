@@ -207,7 +207,8 @@ mod tests {
 
     #[test]
     fn the_corpus_of_the_fuzzer_passes() {
-        let targets: [(&str, fn(&[u8])); 2] =
+        type Target = (&'static str, fn(&[u8]));
+        let targets: [Target; 2] =
             [("mqtt_v3_packet", mqtt_v3_packet), ("mqtt_v5_packet", mqtt_v5_packet)];
         for (name, target) in targets {
             let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(name);

@@ -8,7 +8,6 @@ use ntex_bytes::BytePages;
 use spanmq_session::{
     AliasUse, Delivered, DropReason, MatchedOptions, Message, Outgoing, OutgoingPublish,
 };
-use spanmq_topic::SharedFilter;
 
 use super::Worker;
 use super::ticket::Owner;
@@ -53,18 +52,16 @@ impl Worker {
         matched
     }
 
-    /// Gives the message to one member of a group on this worker.
-    pub(super) fn deliver_group(
-        &mut self,
-        message: &Arc<Message>,
-        filter: &Arc<SharedFilter>,
-        ticket: Option<u32>,
-    ) -> bool {
-        let Some((slot, options)) = self.table.pick(filter, message, &[]) else { return false };
-        self.deliver_one(slot, message, &options, ticket);
-        true
+    /// One destination could not take the message.
+    pub(super) fn refuse_ticket(&mut self, ticket: Option<u32>) {
+        if let Some(ticket) = ticket {
+            self.tickets.hold(ticket);
+            self.release(ticket, Outcome::Refused(0x97));
+        }
     }
 
+    /// Gives the message to one session. A persistent one whose queue is full refuses it, so that
+    /// the publisher knows; of any other, the loss is counted.
     pub(super) fn deliver_one(
         &mut self,
         index: u32,
@@ -72,16 +69,33 @@ impl Worker {
         options: &MatchedOptions,
         ticket: Option<u32>,
     ) {
-        let Some(key) = self.slots.key_of(index) else { return };
-        let Some(slot) = self.slots.at_mut(index) else { return };
-        if slot.buffer.is_some() && self.buffer_delivery(index, message, options, ticket) {
-            return;
+        let dropped = self.offer(index, message, options, ticket);
+        if dropped == Some(DropReason::QueueFull)
+            && self.slots.at_mut(index).is_some_and(|slot| slot.session.is_persistent())
+        {
+            self.refuse_ticket(ticket);
         }
-        let Some(slot) = self.slots.at_mut(index) else { return };
+    }
+
+    /// Yields why the session did not take the message.
+    pub(super) fn offer(
+        &mut self,
+        index: u32,
+        message: &Arc<Message>,
+        options: &MatchedOptions,
+        ticket: Option<u32>,
+    ) -> Option<DropReason> {
+        let key = self.slots.key_of(index)?;
+        let slot = self.slots.at_mut(index)?;
+        if slot.buffer.is_some() && self.buffer_delivery(index, message, options, ticket) {
+            return None;
+        }
+        let slot = self.slots.at_mut(index)?;
         let delivered = slot.session.deliver(self.now, message, options, &mut self.scratch.ops);
         if slot.moving.is_some() && !matches!(delivered, Delivered::Dropped(_)) {
             slot.note_got(message.id);
         }
+        let mut dropped = None;
         match delivered {
             Delivered::Queued => {
                 if !slot.dirty && slot.conn.is_some() {
@@ -91,35 +105,14 @@ impl Worker {
             }
             Delivered::Spilled => {}
             Delivered::Dropped(reason) => {
-                let full = reason == DropReason::QueueFull && slot.session.is_persistent();
+                dropped = Some(reason);
                 self.shared.metrics.count_drops(&slot.session.take_drops());
-                if full && let Some(ticket) = ticket {
-                    self.tickets.hold(ticket);
-                    self.release(ticket, Outcome::Refused(0x97));
-                }
             }
         }
         if !self.scratch.ops.is_empty() {
-            let body = Some(message);
-            self.journal_enqueued(key, body, ticket);
+            self.journal_enqueued(key, Some(message), ticket);
         }
-    }
-
-    /// What a member of shared groups has not taken goes to another member on this worker
-    /// (MQTT 5.0 §4.8.2).
-    pub(super) fn give_back_shared(&mut self, key: SlotKey) {
-        let Some(slot) = self.slots.get_mut(key) else { return };
-        let mut back = Vec::new();
-        let table = &self.table;
-        let elsewhere = |filter: &SharedFilter| table.has_other_member(filter, key.index);
-        slot.session.reclaim_shared(elsewhere, &mut back, &mut self.scratch.ops);
-        self.journal(key);
-        for spanmq_session::Redispatch { filter, message, .. } in back {
-            let tried = [u64::from(key.index)];
-            if let Some((slot, options)) = self.table.pick(&filter, &message, &tried) {
-                self.deliver_one(slot, &message, &options, None);
-            }
-        }
+        dropped
     }
 
     /// Sees to it that the session is pumped at the end of the turn.

@@ -129,6 +129,9 @@ impl Worker {
         self.now = Instant::now();
         self.send_control();
         self.pump_dirty();
+        if self.serve_waiting() {
+            self.pump_dirty();
+        }
         self.send_routes();
         self.send_commands();
         self.send_deliveries();

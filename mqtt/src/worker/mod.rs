@@ -10,6 +10,7 @@ mod control;
 mod deliver;
 mod durable;
 mod flush;
+mod groups;
 pub(crate) mod moving;
 mod packets;
 mod parked;
@@ -42,6 +43,7 @@ use crate::shared::{MessageIds, Shared};
 use crate::view::ViewReader;
 use durable::StoreTurn;
 use flush::Turn;
+use groups::Waiting;
 use parked::Parked;
 use slot::Slots;
 use subscribe::PendingSuback;
@@ -70,12 +72,14 @@ pub(crate) struct Worker {
     /// Parsed forms of shared groups, by the address of the replicated one.
     group_filters: HashMap<usize, (Arc<SharedGroup>, Arc<SharedFilter>)>,
     ids: MessageIds,
-    random: u64,
+    /// Turn of the spreading of shared messages; workers begin at different places.
+    spread: u32,
     /// Number of the batch of route changes that this turn will send.
     route_batch: u64,
     /// All batches up to this one are visible.
     routes_visible: u64,
     parked: VecDeque<Parked>,
+    waiting: Waiting,
     subacks: Vec<PendingSuback>,
     route_waiters: Vec<(u64, oneshot::Sender<()>)>,
     flusher: Rc<Flusher>,
@@ -130,7 +134,6 @@ impl Worker {
     pub(crate) fn new(id: u16, shared: Arc<Shared>, view: ViewReader) -> WorkerCell {
         let routes = shared.ports.routes.reader();
         let workers = shared.workers.len();
-        let random = crate::shared::random_u64() | 1;
         Rc::new(RefCell::new(Self {
             id,
             store: StoreTurn::new(&shared),
@@ -145,10 +148,11 @@ impl Worker {
             timers: Timers::default(),
             group_filters: HashMap::new(),
             ids: MessageIds::new(),
-            random,
+            spread: u32::from(id) * 7,
             route_batch: 1,
             routes_visible: 0,
             parked: VecDeque::new(),
+            waiting: Waiting::default(),
             subacks: Vec::new(),
             route_waiters: Vec::new(),
             flusher: Rc::default(),
@@ -161,14 +165,6 @@ impl Worker {
     pub(crate) fn begin(&mut self) {
         self.now = Instant::now();
         self.flusher.arm();
-    }
-
-    /// Uniform enough for spreading load (xorshift).
-    fn random(&mut self) -> u64 {
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        self.random
     }
 
     /// Runs `handle` for one session; a panic in it ends that session only (L11).

@@ -172,7 +172,8 @@ impl Worker {
         }
     }
 
-    /// Picks a node by its share of the members, and on this node a worker likewise. What this
+    /// Picks a node by its share of the members, and on this node a worker likewise, one after the
+    /// other: chance would fill one queue while another is empty. What this
     /// node knows of itself is newer than the replicated count.
     fn pick(&mut self, replicated: &[(NodeId, u32)], filter: &SharedFilter) -> Picked {
         let me = self.shared.ports.identity.node;
@@ -184,7 +185,8 @@ impl Worker {
         let picked = if total == 0 {
             Picked::Nobody
         } else {
-            let mut choice = (self.random() % u64::from(total)) as u32;
+            self.spread = self.spread.wrapping_add(1);
+            let mut choice = self.spread % total;
             let mut step = |share: u32| {
                 let hit = choice < share;
                 choice = choice.wrapping_sub(share);
