@@ -9,7 +9,9 @@ use hdrhistogram::Histogram;
 use parking_lot::Mutex;
 use spanmq_link_protocol::forward::{ConnectionState, ForwardCounters};
 use spanmq_link_protocol::reason::Reason;
-use spanmq_link_protocol::replication::{Phase, ReplicationCounters};
+use spanmq_link_protocol::replication::{PERSISTENT_ACTOR, Phase, ReplicationCounters};
+
+use crate::buffer::BufferStats;
 
 /// State changes kept per link (issue: last 200 events).
 const EVENTS_KEPT: usize = 200;
@@ -38,6 +40,25 @@ pub struct Standing<S> {
     pub reason: Option<Reason>,
     /// When it began.
     pub since: SystemTime,
+    /// Since when it is not up, over all attempts in between; of no meaning while it is up.
+    pub down_since: SystemTime,
+}
+
+/// Which states are up.
+trait Up {
+    fn is_up(&self) -> bool;
+}
+
+impl Up for Phase {
+    fn is_up(&self) -> bool {
+        *self == Phase::Online
+    }
+}
+
+impl Up for ConnectionState {
+    fn is_up(&self) -> bool {
+        *self == ConnectionState::Connected
+    }
 }
 
 /// Counters of inbound messages.
@@ -57,10 +78,24 @@ pub struct InboundCounters {
     pub bytes: AtomicU64,
 }
 
+impl InboundCounters {
+    fn reset(&self) {
+        let all = [&self.received, &self.delivered, &self.filtered, &self.rejected];
+        for counter in all.into_iter().chain([&self.duplicates, &self.bytes]) {
+            counter.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Inner {
     replication: BTreeMap<String, (Standing<Phase>, ReplicationCounters)>,
     connections: BTreeMap<u32, (Standing<ConnectionState>, ForwardCounters, usize)>,
+    /// All connections since start or reset, also those of earlier pools.
+    forwarded: ForwardCounters,
+    failed_reasons: BTreeMap<&'static str, u64>,
+    /// Counters of buffers that are closed.
+    dropped: BufferStats,
     events: VecDeque<Event>,
     latency: Histogram<u64>,
     rates: Rates,
@@ -77,13 +112,26 @@ struct Rates {
     recent: VecDeque<f64>,
 }
 
+impl Rates {
+    fn new(matched_then: u64) -> Self {
+        let sampled_at = Instant::now();
+        Self { sampled_at, matched_then, last: 0.0, max: 0.0, recent: VecDeque::new() }
+    }
+}
+
 /// A copy for one answer.
 #[derive(Debug, Clone)]
 pub struct BoardView {
-    /// By actor.
+    /// By actor; the node's own, not that of durable sessions.
     pub replication: BTreeMap<String, (Standing<Phase>, ReplicationCounters)>,
     /// By connection of the pool, from 1: state, counters, in flight.
     pub connections: BTreeMap<u32, (Standing<ConnectionState>, ForwardCounters, usize)>,
+    /// All connections since start or reset, also those of earlier pools.
+    pub forwarded: ForwardCounters,
+    /// Failures by reason word.
+    pub failed_reasons: BTreeMap<&'static str, u64>,
+    /// The actor of durable sessions, once there is one (W-12).
+    pub durable: Option<(Standing<Phase>, ReplicationCounters)>,
     /// Messages handed to the link since start or reset.
     pub matched: u64,
     /// Per second: last 10 s, last five minutes, highest.
@@ -109,52 +157,74 @@ impl Board {
             inner: Mutex::new(Inner {
                 replication: BTreeMap::new(),
                 connections: BTreeMap::new(),
+                forwarded: ForwardCounters::default(),
+                failed_reasons: BTreeMap::new(),
+                dropped: BufferStats::default(),
                 events: VecDeque::new(),
                 latency: latency.expect("constant bounds are valid"),
-                rates: Rates {
-                    sampled_at: Instant::now(),
-                    matched_then: 0,
-                    last: 0.0,
-                    max: 0.0,
-                    recent: VecDeque::new(),
-                },
+                rates: Rates::new(0),
             }),
             matched: AtomicU64::new(0),
             inbound: InboundCounters::default(),
         })
     }
 
+    /// `shown` is what the actor's machine had counted at its last call; a machine that starts
+    /// over begins with zeros and takes nothing away from the totals.
     pub(crate) fn replication(
         &self,
         actor: &str,
         phase: Phase,
         reason: Option<Reason>,
         counters: ReplicationCounters,
+        shown: &mut ReplicationCounters,
     ) {
         let mut inner = self.inner.lock();
-        let old = inner.replication.get(actor).map(|(standing, _)| standing.clone());
-        let standing = follow(old, phase, reason.clone());
+        let old = inner.replication.get(actor).cloned();
+        let mut total = old.as_ref().map(|(_, counters)| *counters).unwrap_or_default();
+        add_replication(&mut total, &counters, shown);
+        *shown = counters;
+        let standing = follow(old.map(|(standing, _)| standing), phase, reason.clone());
         if standing.1 {
             inner.note("replication", actor.to_owned(), phase.as_str(), reason);
         }
-        inner.replication.insert(actor.to_owned(), (standing.0, counters));
+        inner.replication.insert(actor.to_owned(), (standing.0, total));
     }
 
+    /// As [`Self::replication`], for one connection of the pool.
     pub(crate) fn connection(
         &self,
         number: u32,
         state: ConnectionState,
         reason: Option<Reason>,
-        counters: ForwardCounters,
         inflight: usize,
     ) {
         let mut inner = self.inner.lock();
-        let old = inner.connections.get(&number).map(|(standing, _, _)| standing.clone());
+        let old = inner.connections.get(&number).cloned();
+        let counters = old.as_ref().map(|(_, counters, _)| *counters).unwrap_or_default();
+        let old = old.map(|(standing, ..)| standing);
         let standing = follow(old, state, reason.clone());
         if standing.1 {
             inner.note("forwarding", number.to_string(), state_word(state), reason);
         }
         inner.connections.insert(number, (standing.0, counters, inflight));
+    }
+
+    /// What a connection has counted since its last call.
+    pub(crate) fn counted(&self, number: u32, now: &ForwardCounters, shown: &mut ForwardCounters) {
+        if now == shown {
+            return;
+        }
+        let mut inner = self.inner.lock();
+        add_forwarded(&mut inner.forwarded, now, shown);
+        if let Some((_, counters, _)) = inner.connections.get_mut(&number) {
+            add_forwarded(counters, now, shown);
+        }
+        *shown = *now;
+    }
+
+    pub(crate) fn failed(&self, word: &'static str) {
+        *self.inner.lock().failed_reasons.entry(word).or_default() += 1;
     }
 
     pub(crate) fn forget_connections_above(&self, count: u32) {
@@ -164,6 +234,30 @@ impl Board {
     pub(crate) fn latency(&self, took: Duration) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.inner.lock().latency.saturating_record(micros.max(1));
+    }
+
+    /// A buffer is closed; what it counted stays.
+    pub(crate) fn buffer_closed(&self, counted: &BufferStats) {
+        self.inner.lock().dropped.add(counted);
+    }
+
+    /// What closed buffers counted.
+    pub(crate) fn dropped(&self) -> BufferStats {
+        self.inner.lock().dropped
+    }
+
+    /// Counters and rates begin anew; what waits in the buffer counts as handed over.
+    pub(crate) fn reset(&self, waiting: u64) {
+        let mut inner = self.inner.lock();
+        self.matched.store(waiting, Ordering::Relaxed);
+        self.inbound.reset();
+        inner.forwarded = ForwardCounters::default();
+        inner.failed_reasons.clear();
+        inner.dropped = BufferStats::default();
+        inner.connections.values_mut().for_each(|(_, counters, _)| *counters = Default::default());
+        inner.replication.values_mut().for_each(|(_, counters)| *counters = Default::default());
+        inner.latency.reset();
+        inner.rates = Rates::new(waiting);
     }
 
     /// Called every 10 s.
@@ -194,9 +288,14 @@ impl Board {
         let rates = &inner.rates;
         let mean = rates.recent.iter().sum::<f64>() / rates.recent.len().max(1) as f64;
         let at = |quantile| inner.latency.value_at_quantile(quantile);
+        let mut replication = inner.replication.clone();
+        let durable = replication.remove(PERSISTENT_ACTOR);
         BoardView {
-            replication: inner.replication.clone(),
+            replication,
+            durable,
             connections: inner.connections.clone(),
+            forwarded: inner.forwarded,
+            failed_reasons: inner.failed_reasons.clone(),
             matched: self.matched.load(Ordering::Relaxed),
             rates: [rates.last, mean, rates.max],
             latency_us: [at(0.5), at(0.95), at(0.99), inner.latency.len()],
@@ -219,18 +318,40 @@ impl Inner {
     }
 }
 
+macro_rules! add_growth {
+    ($total:ident, $now:ident, $before:ident: $($field:ident),*) => {
+        $($total.$field += $now.$field.saturating_sub($before.$field);)*
+    };
+}
+
+fn add_forwarded(total: &mut ForwardCounters, now: &ForwardCounters, before: &ForwardCounters) {
+    add_growth!(total, now, before: success, failed, expired, retried, late_reply, bytes, reconnects);
+}
+
+fn add_replication(
+    total: &mut ReplicationCounters,
+    now: &ReplicationCounters,
+    before: &ReplicationCounters,
+) {
+    add_growth!(total, now, before: sent_adds, sent_deletes, batches, bootstraps);
+    (total.last_bootstrap_ms, total.pending) = (now.last_bootstrap_ms, now.pending);
+}
+
 /// The new standing, and whether it is news. A state that stays keeps its beginning.
-fn follow<S: PartialEq + Copy>(
+fn follow<S: PartialEq + Copy + Up>(
     old: Option<Standing<S>>,
     state: S,
     reason: Option<Reason>,
 ) -> (Standing<S>, bool) {
+    let now = SystemTime::now();
+    let before = old.as_ref().filter(|old| !old.state.is_up()).map(|old| old.down_since);
+    let down_since = before.unwrap_or(now);
     match old {
         Some(old) if old.state == state => {
             let news = old.reason.as_ref().map(|r| r.word) != reason.as_ref().map(|r| r.word);
-            (Standing { state, reason, since: old.since }, news)
+            (Standing { state, reason, since: old.since, down_since }, news)
         }
-        _ => (Standing { state, reason, since: SystemTime::now() }, true),
+        _ => (Standing { state, reason, since: now, down_since }, true),
     }
 }
 

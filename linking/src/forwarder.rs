@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix::{
     Actor, ActorContext, AsyncContext, Context, Handler, Message, SpawnHandle, Supervised,
@@ -13,17 +13,21 @@ use ntex_mqtt::v5::codec::ConnectAck;
 use parking_lot::Mutex;
 use spanmq_link_protocol::config::LinkConfig;
 use spanmq_link_protocol::forward::{
-    CONNECT_LIMIT, Command, ConnectionState, Event, ForwardSettings, Forwarder as Machine, Item,
-    Outcome,
+    CONNECT_LIMIT, Command, ConnectionState, Event, ForwardCounters, ForwardSettings,
+    Forwarder as Machine, Item, Outcome,
 };
 use spanmq_link_protocol::ids::{NodeHash, forwarder};
 use spanmq_link_protocol::message::Qos;
-use spanmq_link_protocol::reason::Reason;
+use spanmq_link_protocol::reason::{Reason, ReasonWord};
 use spanmq_link_protocol::topics;
 
 use crate::board::{Board, state_word};
 use crate::buffer::LinkBuffer;
 use crate::client::{self, ConnectSpec, Connected, Incoming, Outgoing, Wire};
+use crate::throttle::Throttle;
+
+/// When to look again whether a full connection has room.
+const FULL_PAUSE: Duration = Duration::from_millis(5);
 
 /// What a forwarder is started with; it builds all its state from this, also after a panic.
 #[derive(Clone)]
@@ -35,6 +39,9 @@ pub(crate) struct ForwarderParts {
     pub(crate) number: u32,
     pub(crate) board: Arc<Board>,
     pub(crate) buffer: Arc<Mutex<LinkBuffer>>,
+    /// Of the buffer's lanes, for which this connection was made.
+    pub(crate) generation: u64,
+    pub(crate) throttle: Arc<Throttle>,
     /// Set while a wake-up is on its way, so that at most one is.
     pub(crate) woken: Arc<AtomicBool>,
     pub(crate) paused: bool,
@@ -49,6 +56,10 @@ pub(crate) struct ForwardActor {
     sent_at: HashMap<u64, Instant>,
     next_id: u16,
     timer: Option<SpawnHandle>,
+    /// What the board has been told.
+    shown: ForwardCounters,
+    /// Messages wanted as soon as the connection has room for more bytes.
+    postponed: usize,
 }
 
 impl ForwardActor {
@@ -67,6 +78,8 @@ impl ForwardActor {
             sent_at: HashMap::new(),
             next_id: 0,
             timer: None,
+            shown: ForwardCounters::default(),
+            postponed: 0,
             parts,
         }
     }
@@ -83,6 +96,8 @@ impl ForwardActor {
                 events.extend(self.perform(command, ctx));
             }
         }
+        let counters = self.machine.counters();
+        self.parts.board.counted(self.parts.number, &counters, &mut self.shown);
         self.arm(ctx);
     }
 
@@ -108,10 +123,7 @@ impl ForwardActor {
                 let spec = ConnectSpec { link, client_id, random: rand::random() };
                 client::connect(self, ctx, spec, attempt, CONNECT_LIMIT);
             }
-            Command::Fetch { count } => {
-                let items = self.parts.buffer.lock().fetch(self.queue(), count, Instant::now());
-                return Some(Event::Fetched(items));
-            }
+            Command::Fetch { count } => return self.fetch(count, ctx),
             Command::Publish { item, carrier_qos, resend } => {
                 self.publish(&item, carrier_qos, resend, ctx);
             }
@@ -122,6 +134,30 @@ impl ForwardActor {
             Command::Report { state, reason, loud } => self.report(state, reason, loud),
         }
         None
+    }
+
+    /// QoS 0 has no window, so a remote that reads slowly is seen only in the output buffer: while
+    /// that is full, messages stay in the link's buffer, where they are bounded and counted.
+    fn fetch(&mut self, count: usize, ctx: &mut Context<Self>) -> Option<Event> {
+        if self.wire.link.as_ref().is_some_and(client::Link::is_full) {
+            if self.postponed == 0 {
+                ctx.run_later(FULL_PAUSE, |actor, ctx| {
+                    let count = std::mem::take(&mut actor.postponed);
+                    if let Some(event) = actor.fetch(count, ctx) {
+                        actor.step(event, ctx);
+                    }
+                });
+            }
+            self.postponed = count.max(1);
+            return None;
+        }
+        let mut buffer = self.parts.buffer.lock();
+        Some(Event::Fetched(buffer.fetch(
+            self.parts.generation,
+            self.queue(),
+            count,
+            Instant::now(),
+        )))
     }
 
     fn publish(&mut self, item: &Item, qos: Qos, resend: bool, ctx: &mut Context<Self>) {
@@ -152,6 +188,13 @@ impl ForwardActor {
     }
 
     fn settle(&mut self, seq: u64, outcome: Outcome) {
+        match outcome {
+            Outcome::Failed { code } => {
+                self.parts.board.failed(ReasonWord::from_ack(code).as_str())
+            }
+            Outcome::TooLarge => self.parts.board.failed(ReasonWord::PacketTooLarge.as_str()),
+            Outcome::Success | Outcome::Expired => {}
+        }
         if let Some(at) = self.sent_at.remove(&seq)
             && outcome == Outcome::Success
         {
@@ -161,9 +204,18 @@ impl ForwardActor {
     }
 
     fn report(&self, state: ConnectionState, reason: Option<Reason>, loud: bool) {
+        // One that ends says nothing: its number may be taken by a new one, or be gone.
+        if state == ConnectionState::Stopped {
+            return;
+        }
         let (link, connection) = (self.parts.link.name.as_str(), self.parts.number);
         let why = reason.as_ref().map(ToString::to_string);
-        if state == ConnectionState::Disconnected && loud {
+        let event = "cluster_link_forwarding_client_disconnected";
+        let word = reason.as_ref().map_or("", |reason| reason.word.as_str());
+        if state == ConnectionState::Disconnected
+            && loud
+            && self.parts.throttle.admit(event, link, word).is_some()
+        {
             tracing::info!(
                 link,
                 connection,
@@ -178,8 +230,8 @@ impl ForwardActor {
     }
 
     fn show(&self, state: ConnectionState, reason: Option<Reason>) {
-        let (counters, inflight) = (self.machine.counters(), self.machine.inflight());
-        self.parts.board.connection(self.parts.number, state, reason, counters, inflight);
+        let inflight = self.machine.inflight();
+        self.parts.board.connection(self.parts.number, state, reason, inflight);
     }
 }
 
@@ -187,7 +239,7 @@ impl Actor for ForwardActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.run_interval(std::time::Duration::from_secs(1), |actor, _| {
+        ctx.run_interval(Duration::from_secs(1), |actor, _| {
             let (state, reason) = actor.machine.state();
             actor.show(state, reason.cloned());
         });

@@ -10,6 +10,7 @@ use spanmq_link_protocol::upstream::ActorKey;
 use spanmq_state::Command as StateCommand;
 use spanmq_state::command::{ActorRef, RemoteCommand};
 
+use crate::beats::Beat;
 use crate::ports::Ports;
 use crate::upstream::now_ms;
 
@@ -34,11 +35,12 @@ impl Keeper {
         Arc::new(Self { state: Mutex::new(state), ports })
     }
 
-    /// Heartbeats of all nodes, on the leader.
-    pub(crate) fn heard(&self, beats: Vec<(ActorKey, u64)>) -> Vec<Command> {
+    /// What a node heard of remote actors, on the leader.
+    pub(crate) fn heard(&self, beats: Vec<Beat>) -> Vec<Command> {
         let mut state = self.state.lock();
-        let beat = |(actor, incarnation)| Event::Heartbeat { actor, incarnation };
-        beats.into_iter().flat_map(|b| state.machine.handle(Instant::now(), beat(b))).collect()
+        let now = Instant::now();
+        let events = beats.into_iter().flat_map(events_of);
+        events.flat_map(|event| state.machine.handle(now, event)).collect()
     }
 
     fn tick(&self) -> Vec<Command> {
@@ -104,6 +106,25 @@ impl State {
         }
         commands
     }
+}
+
+/// A batch that is still being applied counts as one just done: its node keeps reporting it, and
+/// keeps heartbeats back until it is applied.
+fn events_of(beat: Beat) -> Vec<Event> {
+    let Beat { cluster, actor, incarnation, handshake, batches, heartbeat } = beat;
+    let actor = ActorKey { cluster, actor };
+    let mut events = Vec::new();
+    if handshake {
+        events.push(Event::Init { actor: actor.clone(), incarnation, replaced: false });
+    }
+    if batches {
+        events.push(Event::BatchReceived { actor: actor.clone(), incarnation });
+        events.push(Event::BatchApplied { actor: actor.clone(), incarnation });
+    }
+    if heartbeat {
+        events.push(Event::Heartbeat { actor, incarnation });
+    }
+    events
 }
 
 fn state_command(command: Command) -> StateCommand {

@@ -17,7 +17,6 @@ mod incarnation;
 mod keeper;
 pub mod ports;
 mod probe;
-mod probe;
 mod registry;
 mod replicator;
 mod store;
@@ -40,15 +39,14 @@ use std::time::Duration;
 use actix::{Actor, Addr};
 use spanmq_link_protocol::config::LinkConfig;
 use spanmq_link_protocol::expiry::ExpirySettings;
-use spanmq_link_protocol::upstream::ActorKey;
-
-pub use probe::{ProbeReport, ProbeStep, RemoteLimits};
+use spanmq_link_protocol::forward::ConnectionState;
+use spanmq_link_protocol::reason::Reason;
+use spanmq_link_protocol::replication::HEARTBEAT_INTERVAL;
 
 use beats::Beats;
 use incarnation::Incarnations;
 use keeper::Keeper;
 use ports::Ports;
-use probe::Probe;
 use registry::Registry;
 use store::Store;
 use supervisor::{Common, Configure, LinkSupervisor, StopAll};
@@ -84,7 +82,6 @@ pub struct Linking {
     store: Store,
     keeper: Arc<Keeper>,
     beats: Arc<Beats>,
-    config: LinkingConfig,
     supervisor: Addr<LinkSupervisor>,
     runtime: tokio::runtime::Handle,
 }
@@ -153,7 +150,6 @@ impl Linking {
             registry,
             keeper,
             beats,
-            config: config.clone(),
             runtime,
         })
     }
@@ -228,19 +224,6 @@ impl Linking {
             }
         };
         tokio::time::timeout(limit, wait).await.is_ok()
-    }
-
-    /// Tries a link that need not exist, step by step; stores nothing, takes over nobody (4.4).
-    pub async fn probe(&self, config: LinkConfig) -> ProbeReport {
-        let (sender, receiver) = tokio::sync::oneshot::channel();
-        let probe = Probe {
-            config: Arc::new(config),
-            local_cluster: self.config.cluster.clone(),
-            node: self.config.node.clone(),
-            done: sender,
-        };
-        self.supervisor.do_send(probe);
-        receiver.await.unwrap_or_else(|_| ProbeReport::not_started())
     }
 
     /// Whether the TLS files of a link can be used on this node (C-10).

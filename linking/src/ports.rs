@@ -1,12 +1,12 @@
 //! What linking needs from others. `node/src/wiring` connects these traits.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use spanmq_link_protocol::expiry::StoredActor;
 use spanmq_link_protocol::message::MessageRecord;
-use spanmq_link_protocol::upstream::ActorKey;
 use spanmq_state::{Command, Reply};
 use spanmq_topic::Subscription;
 
@@ -28,10 +28,29 @@ pub trait InterestStream: Send {
     fn next(&mut self) -> Pin<Box<dyn Future<Output = InterestEvent> + Send + '_>>;
 }
 
-/// The subscriptions of this node.
+/// A subscription of a persistent session of the cluster, wherever it lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DurableSubscription {
+    /// Client id.
+    pub session: Arc<str>,
+    /// What it wants.
+    pub filter: Subscription,
+}
+
+/// Follows the persistent sessions of the whole cluster.
+pub trait DurableStream: Send {
+    /// Waits for a set other than the last one given; gives all of it.
+    fn next(&mut self) -> Pin<Box<dyn Future<Output = Vec<DurableSubscription>> + Send + '_>>;
+}
+
+/// What is wanted here.
 pub trait LocalInterest: Send + Sync + 'static {
-    /// A new follower; it gets a snapshot first.
+    /// A new follower of this node's subscriptions; it gets a snapshot first.
     fn follow(&self) -> Box<dyn InterestStream>;
+
+    /// A new follower of the cluster's persistent sessions (W-12). Changes may come gathered and a
+    /// moment late: the node of a session reports its filters at once anyway.
+    fn follow_durable(&self) -> Box<dyn DurableStream>;
 }
 
 /// What became of an inbound message.
@@ -67,15 +86,14 @@ pub trait Learnt: Send + Sync + 'static {
 
 /// What the leader knows and does for all nodes.
 pub trait Leader: Send + Sync + 'static {
-    /// A remote's actor was heard here. Kept for a moment and sent to the leader with all others
-    /// (W-28); the leader hands them to [`crate::Linking::heard`].
-    fn heard(&self, actor: ActorKey, incarnation: u64);
-
     /// Whether this node leads.
     fn leading(&self) -> bool;
 
     /// The learnt actors as this node's state has them.
     fn stored_actors(&self) -> Vec<StoredActor>;
+
+    /// Alarms about links that this node has raised: name → the cause in its details.
+    fn standing_alarms(&self) -> BTreeMap<String, String>;
 
     /// Remotes whose routes are held as stale.
     fn held_remotes(&self) -> Vec<String>;

@@ -71,7 +71,9 @@ impl Handler<Probe> for LinkSupervisor {
 
 async fn probe(link: Arc<LinkConfig>, cluster: &str, node: &str) -> ProbeReport {
     let begun = Instant::now();
-    let client_id = format!("{}:probe:{}", link.clientid, NodeHash::of(node).as_str());
+    // The prefix stays, because rules of the remote look at it; the rest is nobody else's.
+    let (hash, random) = (NodeHash::of(node), rand::random::<u32>());
+    let client_id = format!("{}:probe:{}:{random:08x}", link.clientid, hash.as_str());
     let spec = ConnectSpec { link: link.clone(), client_id, random: rand::random() };
     let opened = match open(&spec, LIMIT).await {
         Ok(opened) => opened,

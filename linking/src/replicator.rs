@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::num::NonZeroU16;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix::fut::wrap_stream;
 use actix::{
@@ -12,19 +12,21 @@ use actix::{
 use futures_util::stream;
 use ntex_mqtt::v5::codec::ConnectAck;
 use spanmq_link_protocol::config::LinkConfig;
-use spanmq_link_protocol::ids::{NodeHash, routesync};
+use spanmq_link_protocol::ids::{NodeHash, routesync, routesync_ps};
 use spanmq_link_protocol::interest::{Interest, LocalSubscription, Source};
 use spanmq_link_protocol::message::RouteOp;
 use spanmq_link_protocol::reason::{Reason, ReasonWord};
 use spanmq_link_protocol::replication::{
-    CONNECT_LIMIT, Command, Event, Packet, PacketToken, Phase, Replication, ReplicationSettings,
+    CONNECT_LIMIT, Command, Event, PERSISTENT_ACTOR, Packet, PacketToken, Phase, Replication,
+    ReplicationCounters, ReplicationSettings,
 };
 use spanmq_topic::Subscription;
 
 use crate::board::Board;
 use crate::client::{self, ConnectSpec, Connected, Incoming, Outgoing, Wire};
 use crate::incarnation::Incarnations;
-use crate::ports::{InterestEvent, LocalInterest};
+use crate::ports::{DurableSubscription, InterestEvent, LocalInterest};
+use crate::throttle::Throttle;
 
 /// What an actor is started with; it builds all its state from this, also after a panic.
 #[derive(Clone)]
@@ -32,10 +34,28 @@ pub(crate) struct ReplicatorParts {
     pub(crate) link: Arc<LinkConfig>,
     pub(crate) local_cluster: Arc<str>,
     pub(crate) node: Arc<str>,
-    pub(crate) resync_interval: Option<std::time::Duration>,
+    pub(crate) resync_interval: Option<Duration>,
+    pub(crate) heartbeat_interval: Duration,
     pub(crate) board: Arc<Board>,
     pub(crate) interest: Arc<dyn LocalInterest>,
     pub(crate) incarnations: Arc<Incarnations>,
+    pub(crate) throttle: Arc<Throttle>,
+    /// Reports the cluster's durable sessions instead of the node's subscriptions (W-12).
+    pub(crate) durable: bool,
+}
+
+impl ReplicatorParts {
+    fn actor(&self) -> &str {
+        if self.durable { PERSISTENT_ACTOR } else { &self.node }
+    }
+
+    /// The durable actor's is replicated and the same on all nodes (C-12).
+    fn incarnation(&self) -> u64 {
+        match self.durable {
+            true => self.link.ps_actor_incarnation,
+            false => self.incarnations.next(&self.link.name),
+        }
+    }
 }
 
 pub(crate) struct Replicator {
@@ -49,6 +69,8 @@ pub(crate) struct Replicator {
     waiting: HashMap<NonZeroU16, PacketToken>,
     next_id: u16,
     timer: Option<SpawnHandle>,
+    /// What the board has been told.
+    shown: ReplicationCounters,
 }
 
 impl Replicator {
@@ -56,11 +78,12 @@ impl Replicator {
         let settings = ReplicationSettings {
             local_cluster: parts.local_cluster.to_string(),
             remote_cluster: parts.link.name.clone(),
-            actor: parts.node.to_string(),
+            actor: parts.actor().to_owned(),
             resync_interval: parts.resync_interval,
+            heartbeat_interval: parts.heartbeat_interval,
             pending_keys_max: spanmq_link_protocol::replication::PENDING_KEYS_MAX,
         };
-        let incarnation = parts.incarnations.next(&parts.link.name);
+        let incarnation = parts.incarnation();
         let entropy = Box::new(rand::random::<u64>);
         Self {
             machine: Replication::new(settings, incarnation, entropy, Instant::now()),
@@ -71,6 +94,7 @@ impl Replicator {
             waiting: HashMap::new(),
             next_id: 0,
             timer: None,
+            shown: ReplicationCounters::default(),
             parts,
         }
     }
@@ -101,7 +125,11 @@ impl Replicator {
             Command::Connect { attempt } => {
                 self.waiting.clear();
                 let link = self.parts.link.clone();
-                let client_id = routesync(&link.clientid, &NodeHash::of(&self.parts.node));
+                let node = NodeHash::of(&self.parts.node);
+                let client_id = match self.parts.durable {
+                    true => routesync_ps(&link.clientid, &node),
+                    false => routesync(&link.clientid, &node),
+                };
                 let spec = ConnectSpec { link, client_id, random: rand::random() };
                 client::connect(self, ctx, spec, attempt, CONNECT_LIMIT);
             }
@@ -115,7 +143,7 @@ impl Replicator {
                 self.give_snapshot(ctx);
             }
             Command::RenewIncarnation => {
-                let next = self.parts.incarnations.next(&self.parts.link.name);
+                let next = self.parts.incarnation();
                 self.step(Event::Incarnation(next), ctx);
             }
             Command::Close => self.wire.close(),
@@ -166,22 +194,40 @@ impl Replicator {
         }
     }
 
-    fn report(&self, phase: Phase, reason: Option<Reason>, loud: bool) {
+    fn report(&mut self, phase: Phase, reason: Option<Reason>, loud: bool) {
         let link = self.parts.link.name.as_str();
+        let actor = self.parts.actor();
         let why = reason.as_ref().map(ToString::to_string);
+        let word = reason.as_ref().map_or("", |reason| reason.word.as_str());
+        let admit = |event| self.parts.throttle.admit(event, link, word).is_some();
         match (phase, loud) {
-            (Phase::Online, _) => tracing::info!(link, "cluster_link_routerepl_online"),
-            (Phase::Rejected, true) => {
-                tracing::warn!(link, reason = why, "cluster_link_routerepl_handshake_rejected");
+            (Phase::Online, _) => tracing::info!(link, actor, "cluster_link_routerepl_online"),
+            (Phase::Rejected, true) if admit("cluster_link_routerepl_handshake_rejected") => {
+                tracing::warn!(
+                    link,
+                    actor,
+                    reason = why,
+                    "cluster_link_routerepl_handshake_rejected"
+                );
             }
-            (Phase::Disconnected, true) => {
-                let word = reason.as_ref().map(|r| r.word.as_str());
-                tracing::info!(link, reason = why, word, "cluster_link_routerepl_connection_down");
+            (Phase::Disconnected, true) if admit("cluster_link_routerepl_connection_down") => {
+                tracing::info!(
+                    link,
+                    actor,
+                    reason = why,
+                    word,
+                    "cluster_link_routerepl_connection_down"
+                );
             }
-            (phase, _) => tracing::debug!(link, ?phase, reason = why, "replication phase"),
+            (phase, _) => tracing::debug!(link, actor, ?phase, reason = why, "replication phase"),
         }
+        self.show(phase, reason);
+    }
+
+    fn show(&mut self, phase: Phase, reason: Option<Reason>) {
         let counters = self.machine.counters();
-        self.parts.board.replication(&self.parts.node, phase, reason, counters);
+        let parts = &self.parts;
+        parts.board.replication(parts.actor(), phase, reason, counters, &mut self.shown);
     }
 
     fn interest_changed(&mut self, event: InterestEvent, ctx: &mut Context<Self>) {
@@ -202,11 +248,52 @@ impl Replicator {
                 })
                 .collect(),
         };
+        self.routes_changed(ops, ctx);
+    }
+
+    fn durable_changed(&mut self, all: &[DurableSubscription], ctx: &mut Context<Self>) {
+        let all: Vec<_> = all.iter().map(durable).collect();
+        self.fed = true;
+        let ops = self.interest.replace_all(&all);
+        self.routes_changed(ops, ctx);
+    }
+
+    fn routes_changed(&mut self, ops: Vec<RouteOp>, ctx: &mut Context<Self>) {
         if !ops.is_empty() {
             self.step(Event::Routes(ops), ctx);
         }
         self.give_snapshot(ctx);
     }
+
+    fn follow(&self, ctx: &mut Context<Self>) {
+        if self.parts.durable {
+            let sets = stream::unfold(self.parts.interest.follow_durable(), |mut follow| async {
+                let set = follow.next().await;
+                Some((set, follow))
+            });
+            let sets = wrap_stream::<_, Self>(sets);
+            ctx.spawn(sets.map(|all, actor, ctx| actor.durable_changed(&all, ctx)).finish());
+            return;
+        }
+        let changes = stream::unfold(self.parts.interest.follow(), |mut follow| async {
+            let event = follow.next().await;
+            Some((event, follow))
+        });
+        let changes = wrap_stream::<_, Self>(changes);
+        ctx.spawn(changes.map(|event, actor, ctx| actor.interest_changed(event, ctx)).finish());
+    }
+}
+
+fn durable(subscription: &DurableSubscription) -> LocalSubscription {
+    let session = subscription.session.to_string();
+    let (filter, source) = match &subscription.filter {
+        Subscription::Plain(filter) => (filter.as_str(), Source::Durable { session }),
+        Subscription::Shared(shared) => {
+            let group = shared.group.to_string();
+            (shared.filter.as_str(), Source::DurableShared { group, session })
+        }
+    };
+    LocalSubscription { filter: filter.to_owned(), source }
 }
 
 fn local(subscription: &Subscription) -> LocalSubscription {
@@ -225,17 +312,11 @@ impl Actor for Replicator {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let follow = self.parts.interest.follow();
-        let changes = stream::unfold(follow, |mut follow| async move {
-            let event = follow.next().await;
-            Some((event, follow))
-        });
-        let changes = wrap_stream::<_, Self>(changes);
-        ctx.spawn(changes.map(|event, actor, ctx| actor.interest_changed(event, ctx)).finish());
-        ctx.run_interval(std::time::Duration::from_secs(1), |actor, _| {
+        self.follow(ctx);
+        ctx.run_interval(Duration::from_secs(1), |actor, _| {
             let (phase, reason) = actor.machine.phase();
-            let counters = actor.machine.counters();
-            actor.parts.board.replication(&actor.parts.node, phase, reason.cloned(), counters);
+            let reason = reason.cloned();
+            actor.show(phase, reason);
         });
         self.step(Event::Tick, ctx);
     }
@@ -304,13 +385,7 @@ impl Handler<Stop> for Replicator {
     fn handle(&mut self, Stop(word): Stop, ctx: &mut Context<Self>) {
         self.step(Event::Stop, ctx);
         self.wire.close();
-        let counters = self.machine.counters();
-        self.parts.board.replication(
-            &self.parts.node,
-            Phase::Disabled,
-            Some(word.into()),
-            counters,
-        );
+        self.show(Phase::Disabled, Some(word.into()));
         use actix::ActorContext;
         ctx.terminate();
     }

@@ -103,8 +103,10 @@ fn append(state: &LinkState, link: &Arc<str>, batch: &[Outbound], kept: &mut [Ke
             (index, Append { lane: o.lane, qos: o.record.qos, payload })
         })
         .unzip();
-    state.board.matched.fetch_add(appends.len() as u64, Ordering::Relaxed);
     let (outcomes, wake) = buffer.lock().append(appends);
+    // What was refused is its publisher's again.
+    let taken = outcomes.iter().filter(|outcome| **outcome != Appended::Rejected).count();
+    state.board.matched.fetch_add(taken as u64, Ordering::Relaxed);
     for (index, outcome) in indexes.into_iter().zip(outcomes) {
         if let Some(kept) = kept.get_mut(index) {
             *kept = match (outcome, *kept) {

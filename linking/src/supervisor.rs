@@ -57,6 +57,8 @@ struct Running {
 pub(crate) struct LinkSupervisor {
     pub(crate) common: Common,
     running: HashMap<String, Running>,
+    /// This cluster has had persistent sessions since the node started.
+    durable: bool,
 }
 
 impl LinkSupervisor {

@@ -19,8 +19,10 @@ use spanmq_state::{Command as StateCommand, Reply};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
+use crate::beats::{Beats, Sign};
 use crate::ports::{BoxFuture, Delivered, Ports};
 use crate::registry::{LinkState, Registry};
+use crate::throttle::Throttle;
 
 /// Batches of one connection that may wait; a batch is what one turn of its worker read, so the
 /// remote's own window bounds it further.
@@ -78,7 +80,9 @@ struct Shared {
     local_cluster: Arc<str>,
     registry: Arc<Registry>,
     ports: Ports,
+    beats: Arc<Beats>,
     limits: DecodeLimits,
+    throttle: Throttle,
 }
 
 impl Upstream {
@@ -86,15 +90,17 @@ impl Upstream {
         local_cluster: Arc<str>,
         registry: Arc<Registry>,
         ports: Ports,
+        beats: Arc<Beats>,
         runtime: Handle,
     ) -> Self {
-        let limits = DecodeLimits::default();
-        let shared = Arc::new(Shared { local_cluster, registry, ports, limits });
+        let (limits, throttle) = (DecodeLimits::default(), Throttle::default());
+        let shared = Shared { local_cluster, registry, ports, beats, limits, throttle };
+        let shared = Arc::new(shared);
         Self { connections: Mutex::default(), shared, runtime }
     }
 
-    /// Queues a batch behind those of the same connection. When too many wait, the remote is told
-    /// to come back (0x97) and nothing is remembered.
+    /// Queues a batch behind those of the same connection. When too many wait the connection ends:
+    /// a remote that loses it sends again, while a refused acknowledgement would be final (W-33).
     pub(crate) fn receive(
         &self,
         client: &InboundClient,
@@ -109,7 +115,7 @@ impl Upstream {
         });
         if let Err(refused) = sender.try_send(Batch { publishes, answer }) {
             let batch = refused.into_inner();
-            let busy = Verdict::Ack(code::QUOTA_EXCEEDED);
+            let busy = Verdict::Disconnect(code::SERVER_BUSY);
             (batch.answer)(vec![busy; batch.publishes.len()]);
         }
     }
@@ -221,18 +227,24 @@ impl Connection {
 
     fn log_drop(&self, cluster: &str, why: &DropCause) {
         let client_id = self.client.identity.client_id.as_str();
-        match why {
-            DropCause::Filtered | DropCause::Duplicate | DropCause::LinkDisabled => {
-                tracing::debug!(link = cluster, client_id, ?why, "forwarded message dropped");
-            }
-            why => {
-                tracing::debug!(
-                    link = cluster,
-                    client_id,
-                    ?why,
-                    "unexpected_cluster_link_forwarded_msg_payload"
-                );
-            }
+        let expected =
+            matches!(why, DropCause::Filtered | DropCause::Duplicate | DropCause::LinkDisabled);
+        if expected {
+            tracing::debug!(link = cluster, client_id, ?why, "forwarded message dropped");
+            return;
+        }
+        let event = "unexpected_cluster_link_forwarded_msg_payload";
+        let cause = format!("{why:?}");
+        if let Some(omitted) = self.shared.throttle.admit(event, cluster, drop_word(why)) {
+            let cause = spanmq_link_protocol::reason::bounded(&cause);
+            let link = spanmq_link_protocol::reason::bounded(cluster);
+            tracing::warn!(
+                link,
+                client_id,
+                cause,
+                omitted,
+                "unexpected_cluster_link_forwarded_msg_payload"
+            );
         }
     }
 
@@ -262,8 +274,7 @@ impl Connection {
                 match command {
                     Command::Ack { code, .. } => verdict = Verdict::Ack(code),
                     Command::Disconnect { code, cause } => {
-                        let client_id = self.client.identity.client_id.as_str();
-                        tracing::warn!(client_id, cause, "cluster_link_protocol_error");
+                        self.log_disconnect(&cause);
                         return Verdict::Disconnect(code);
                     }
                     other => events.extend(self.perform(other, link.as_ref()).await),
@@ -287,7 +298,7 @@ impl Connection {
                 Some(Event::RoutesDone { token, outcome })
             }
             Command::Heartbeat { actor, incarnation } => {
-                self.shared.ports.leader.heard(actor, incarnation);
+                self.shared.beats.note(&actor, incarnation, Sign::Heartbeat);
                 None
             }
             Command::Answer { topic, correlation_data, payload } => {
@@ -295,11 +306,50 @@ impl Connection {
                 None
             }
             Command::Note(note) => {
-                log_note(&note, &self.shared.local_cluster);
+                self.log_note(&note);
                 None
             }
             Command::Ack { .. } | Command::Disconnect { .. } => None,
         }
+    }
+
+    fn log_disconnect(&self, cause: &str) {
+        let client_id = self.client.identity.client_id.as_str();
+        let event = "cluster_link_protocol_error";
+        if let Some(omitted) = self.shared.throttle.admit(event, client_id, cause) {
+            tracing::warn!(client_id, cause, omitted, "cluster_link_protocol_error");
+        }
+    }
+
+    fn log_note(&self, note: &Note) {
+        let local_cluster = &*self.shared.local_cluster;
+        let (event, from_cluster, reason, known_as) = match note {
+            Note::InitRejected { cluster, word, known_as } => {
+                ("cluster_link_actor_init_rejected", cluster, word.as_str(), known_as.as_str())
+            }
+            Note::IdentityMismatch { cluster, .. } => {
+                ("cluster_link_identity_mismatch", cluster, "identity_mismatch", "")
+            }
+            Note::BadFilters { cluster, .. } => {
+                ("cluster_link_bad_filters", cluster, "bad_filters", "")
+            }
+            Note::TrailingBytes { cluster, .. } => {
+                ("cluster_link_trailing_bytes", cluster, "trailing_bytes", "")
+            }
+            Note::OverCap { cluster, what } => ("cluster_link_over_cap", cluster, *what, ""),
+        };
+        let Some(omitted) = self.shared.throttle.admit(event, from_cluster, reason) else { return };
+        let client_id = self.client.identity.client_id.as_str();
+        tracing::warn!(
+            event,
+            from_cluster,
+            local_cluster,
+            local_known_as = known_as,
+            reason,
+            client_id,
+            omitted,
+            "{event}"
+        );
     }
 
     async fn propose(&self, command: RemoteCommand) -> Option<RemoteReply> {
@@ -315,7 +365,7 @@ impl Connection {
         let init = RemoteCommand::ActorInit { peer, actor, incarnation, at_ms: now_ms() };
         match self.propose(init).await {
             Some(RemoteReply::Accepted { need_bootstrap, .. }) => {
-                self.shared.ports.leader.heard(key.clone(), incarnation);
+                self.shared.beats.note(key, incarnation, Sign::Handshake);
                 InitOutcome::Accepted { need_bootstrap }
             }
             Some(RemoteReply::UnknownCluster) => InitOutcome::UnknownCluster,
@@ -334,7 +384,10 @@ impl Connection {
     ) -> RoutesOutcome {
         let (peer, actor) = (key.cluster.as_str().into(), key.actor.as_str().into());
         let ops = ops.into_iter().map(remote_op).collect();
-        match self.propose(RemoteCommand::RouteOps { peer, actor, incarnation, ops }).await {
+        self.shared.beats.note(key, incarnation, Sign::BatchReceived);
+        let reply = self.propose(RemoteCommand::RouteOps { peer, actor, incarnation, ops }).await;
+        self.shared.beats.note(key, incarnation, Sign::BatchDone);
+        match reply {
             Some(RemoteReply::Done { invalid, .. }) => RoutesOutcome::Applied { invalid },
             Some(RemoteReply::TooManyRoutes { .. }) => RoutesOutcome::OverCap,
             Some(_) => RoutesOutcome::Stale,
@@ -365,16 +418,15 @@ fn settle(link: &LinkState, id: [u8; 16], delivered: Delivered) -> Verdict {
     Verdict::Ack(Inbound::delivered_code(found))
 }
 
-fn log_note(note: &Note, local_cluster: &str) {
-    match note {
-        Note::InitRejected { cluster, word, known_as } => tracing::warn!(
-            from_cluster = cluster.as_str(),
-            local_cluster,
-            local_known_as = known_as.as_str(),
-            reason = word.as_str(),
-            "cluster_link_actor_init_rejected"
-        ),
-        other => tracing::warn!(?other, "cluster_link_inbound"),
+fn drop_word(why: &DropCause) -> &'static str {
+    match why {
+        DropCause::UnknownLink => "unknown_link",
+        DropCause::IdentityMismatch => "identity_mismatch",
+        DropCause::LinkDisabled => "link_disabled",
+        DropCause::BadPayload(_) => "bad_payload",
+        DropCause::BadTopic => "bad_topic",
+        DropCause::Filtered => "filtered",
+        DropCause::Duplicate => "duplicate",
     }
 }
 

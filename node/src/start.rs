@@ -10,9 +10,9 @@ use std::time::Duration;
 use anyhow::Context;
 use parking_lot::Mutex;
 use serde::Serialize;
-use spanmq_api::Api;
+use spanmq_api::{Api, FirstAdmin};
 use spanmq_config::{Config, LogFormatter, LogLevel};
-use spanmq_linking::Linking;
+use spanmq_linking::{Beat, Linking};
 use spanmq_mqtt::ports::{Identity, Ports};
 use spanmq_mqtt::{Broker, BrokerHandle};
 use spanmq_raft::RaftNode;
@@ -88,7 +88,11 @@ impl Node {
             Identity { node: raft.id(), name: name.clone(), incarnation: raft.incarnation() };
         let raft_port = Arc::new(RaftPort(raft.clone()));
         let link_port = Arc::new(LinkPort(linking_slot.clone()));
-        let access_port = Arc::new(AccessPort { access, runtime: runtime.clone() });
+        let access_port = Arc::new(AccessPort {
+            access: access.clone(),
+            runtime: runtime.clone(),
+            raft: raft.clone(),
+        });
         let broker = Broker::start(
             settings::broker(&config)?,
             Ports {
@@ -109,22 +113,26 @@ impl Node {
             broker: broker.clone(),
             raft: raft.clone(),
             node: name.clone(),
-            beats: Mutex::new(HashMap::new()),
         });
-        let linking = Linking::start(&settings::linking(&config), ports.ports(), runtime.clone())?;
+        let settings = settings::linking(&config, raft.id());
+        let linking = Linking::start(&settings, ports.ports(), runtime.clone())?;
         let linking = Arc::new(linking);
         linking_slot.set(linking.clone());
         follow_links(&raft, &linking, &config, &runtime);
-        report_beats(&raft, &linking, ports, &runtime);
+        report_beats(&raft, &linking, config.links.actor_ttl, &runtime);
 
         let port = Arc::new(ApiPort {
             raft: raft.clone(),
             linking: linking.clone(),
+            broker: broker.clone(),
+            access,
+            audit: Arc::new(spanmq_api::AuditLog::default()),
             name,
             cluster: config.cluster.name.as_str().into(),
         });
         serve_questions(&raft, port.clone());
         seed(&raft, &config).await?;
+        first_administrator(&*port, &config).await?;
         let api = spanmq_api::serve(settings::api(&config), port).with_context(|| {
             format!("the API cannot listen on {}", config.dashboard.listeners.http.bind.0)
         })?;
@@ -198,8 +206,8 @@ fn serve_peers(raft: &RaftNode, broker: &Slot<BrokerHandle>, runtime: &tokio::ru
 
 fn serve_questions(raft: &RaftNode, port: Arc<ApiPort>) {
     raft.peers().on_query(QUESTION, move |_, body| {
-        let answer = spanmq_api::answer(&*port, &body).unwrap_or_default();
-        async move { Ok(answer.into()) }
+        let port = port.clone();
+        async move { Ok(spanmq_api::answer(&*port, &body).await.unwrap_or_default().into()) }
     });
 }
 
@@ -238,30 +246,30 @@ fn follow_links(
 fn report_beats(
     raft: &RaftNode,
     linking: &Arc<Linking>,
-    ports: Arc<LinkingPorts>,
+    actor_ttl: Duration,
     runtime: &tokio::runtime::Handle,
 ) {
+    // Two reports must fit between a heartbeat and the end of the actor's time.
+    let period = BEATS_PERIOD.min(actor_ttl / 6);
     let receiving = linking.clone();
     raft.peers().on_query(BEATS, move |_, body| {
-        if let Ok(beats) = serde_json::from_slice::<Vec<(String, String, u64)>>(&body) {
-            receiving.heard(beats.into_iter().map(actor).collect());
+        if let Ok(beats) = serde_json::from_slice::<Vec<Beat>>(&body) {
+            receiving.heard(beats);
         }
         async { Ok(bytes::Bytes::new()) }
     });
     let (raft, linking) = (raft.clone(), linking.clone());
     runtime.spawn(async move {
         loop {
-            tokio::time::sleep(BEATS_PERIOD).await;
-            let beats = std::mem::take(&mut *ports.beats.lock());
-            let status = raft.status();
+            tokio::time::sleep(period).await;
+            let beats = linking.beats();
             if beats.is_empty() {
                 continue;
             }
             if raft.is_leader() {
-                linking.heard(beats.into_iter().collect());
-            } else if let Some(leader) = status.leader {
-                let rows: Vec<_> = beats.iter().map(|(a, n)| (&a.cluster, &a.actor, n)).collect();
-                let body = serde_json::to_vec(&rows).unwrap_or_default().into();
+                linking.heard(beats);
+            } else if let Some(leader) = raft.status().leader {
+                let body = serde_json::to_vec(&beats).unwrap_or_default().into();
                 // Lost reports are made up for by the next ones.
                 let _ = raft.peers().query(leader, BEATS, body, BEATS_PERIOD).await;
             }
@@ -269,10 +277,26 @@ fn report_beats(
     });
 }
 
-fn actor(
-    (cluster, actor, incarnation): (String, String, u64),
-) -> (spanmq_link_protocol::upstream::ActorKey, u64) {
-    (spanmq_link_protocol::upstream::ActorKey { cluster, actor }, incarnation)
+/// No default password anywhere: the first one comes from the configuration, or is random and
+/// printed once (SECURITY A1, D-4).
+async fn first_administrator(port: &ApiPort, config: &Config) -> anyhow::Result<()> {
+    let dashboard = &config.dashboard;
+    let password = match &dashboard.default_password {
+        Some(secret) => Some(spanmq_access::Secret::new(settings::read_secret(secret)?)),
+        None => None,
+    };
+    let name = dashboard.default_username.as_str();
+    if let FirstAdmin::Generated(password) =
+        spanmq_api::bootstrap_admin(port, name, password).await?
+    {
+        let mut out = std::io::stdout().lock();
+        writeln!(
+            out,
+            "first administrator: {name}, password {}; it is shown only now",
+            password.expose()
+        )?;
+    }
+    Ok(())
 }
 
 /// Adds the API keys of the bootstrap file, and the links of the file at the first start.

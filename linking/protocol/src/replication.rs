@@ -49,6 +49,8 @@ pub struct ReplicationSettings {
     pub actor: String,
     /// Period of a harmless re-bootstrap; `None` = off.
     pub resync_interval: Option<Duration>,
+    /// Period of heartbeats: a third of the remote's TTL. Default: [`HEARTBEAT_INTERVAL`].
+    pub heartbeat_interval: Duration,
     /// Limit of the change map. Default: [`PENDING_KEYS_MAX`].
     pub pending_keys_max: usize,
 }

@@ -381,6 +381,7 @@ fn start_actor(incarnation: u64, resync: Duration, seed: u64, now: Instant) -> R
         remote_cluster: "cl.b".into(),
         actor: "n1@h".into(),
         resync_interval: Some(resync),
+        heartbeat_interval: replication::HEARTBEAT_INTERVAL,
         // Small, so that some schedules overflow.
         pending_keys_max: 12,
     };

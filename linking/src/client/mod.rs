@@ -11,6 +11,7 @@ mod wire;
 
 pub use connect::Stage;
 pub(crate) use connect::{ConnectSpec, Failed, millis, open};
+pub(crate) use tls::check as check_tls;
 pub(crate) use wire::{Connected, Wire, connect, lose, packets};
 
 use ntex_bytes::{ByteString, Bytes};

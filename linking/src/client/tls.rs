@@ -18,6 +18,14 @@ fn unreadable(what: &str, path: &str, error: &dyn std::fmt::Display) -> Reason {
     Reason::with_detail(ReasonWord::LocalTlsFiles, &format!("{what} {path}: {error}"))
 }
 
+/// Whether the files can be used; for links that are not stored yet (C-10).
+///
+/// # Errors
+/// As [`client_config`].
+pub(crate) fn check(ssl: &SslConfig) -> Result<(), Reason> {
+    if ssl.enable { client_config(ssl).map(|_| ()) } else { Ok(()) }
+}
+
 /// Builds the configuration of one connection.
 ///
 /// # Errors
@@ -42,8 +50,7 @@ pub(super) fn client_config(ssl: &SslConfig) -> Result<Arc<ClientConfig>, Reason
     let config = match (&ssl.certfile, &ssl.keyfile) {
         (Some(certificate), Some(key)) => {
             let chain = certificates("certfile", certificate)?;
-            let key = PrivateKeyDer::from_pem_file(key.reveal())
-                .map_err(|error| unreadable("keyfile", key.reveal(), &error))?;
+            let key = private_key(key.reveal())?;
             builder.with_client_auth_cert(chain, key).map_err(failed)?
         }
         _ => builder.with_no_client_auth(),
@@ -64,10 +71,29 @@ pub(super) fn server_name(ssl: &SslConfig, host: &str) -> Result<DnsName<'static
         .map_err(|error| Reason::with_detail(ReasonWord::TlsNameMismatch, &error.to_string()))
 }
 
-fn certificates(what: &str, path: &str) -> Result<Vec<CertificateDer<'static>>, Reason> {
-    CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect)
-        .map_err(|error| unreadable(what, path, &error))
+/// A path, or PEM text that is not in a file yet. Texts never get into a reason.
+fn certificates(what: &str, source: &str) -> Result<Vec<CertificateDer<'static>>, Reason> {
+    if !is_pem(source) {
+        let found = CertificateDer::pem_file_iter(source).and_then(Iterator::collect);
+        return found.map_err(|error| unreadable(what, source, &error));
+    }
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(source.as_bytes()).collect();
+    match found {
+        Ok(found) if found.is_empty() => Err(unreadable(what, "(text)", &"no certificate in it")),
+        found => found.map_err(|error| unreadable(what, "(text)", &error)),
+    }
+}
+
+fn private_key(source: &str) -> Result<PrivateKeyDer<'static>, Reason> {
+    if is_pem(source) {
+        return PrivateKeyDer::from_pem_slice(source.as_bytes())
+            .map_err(|error| unreadable("keyfile", "(text)", &error));
+    }
+    PrivateKeyDer::from_pem_file(source).map_err(|error| unreadable("keyfile", source, &error))
+}
+
+fn is_pem(source: &str) -> bool {
+    source.contains("-----BEGIN")
 }
 
 fn roots(ssl: &SslConfig) -> Result<RootCertStore, Reason> {

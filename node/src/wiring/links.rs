@@ -1,19 +1,19 @@
 //! Linking and the rest of the node, in both directions.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
 use spanmq_link_protocol::binding::ClientIdentity;
 use spanmq_link_protocol::config::{ParseContext, parse_stored};
 use spanmq_link_protocol::expiry::StoredActor;
 use spanmq_link_protocol::message::MessageRecord;
 use spanmq_link_protocol::upstream::ActorKey;
 use spanmq_linking::ports::{
-    self, BoxFuture, Delivered, InterestEvent, InterestStream, Leader, Learnt, LocalInterest,
-    LocalPublish, NoQuorum,
+    self, BoxFuture, Delivered, DurableStream, DurableSubscription, InterestEvent, InterestStream,
+    Leader, Learnt, LocalInterest, LocalPublish, NoQuorum,
 };
 use spanmq_linking::{ControlPublish, InboundClient, Kept, LinkEntry, Linking, Outbound, Verdict};
 use spanmq_mqtt::BrokerHandle;
@@ -97,8 +97,6 @@ pub(crate) struct LinkingPorts {
     pub(crate) broker: BrokerHandle,
     pub(crate) raft: RaftNode,
     pub(crate) node: Arc<str>,
-    /// Heartbeats since the last report to the leader (W-28).
-    pub(crate) beats: Mutex<HashMap<ActorKey, u64>>,
 }
 
 impl LinkingPorts {
@@ -131,6 +129,69 @@ impl InterestStream for Interest {
 impl LocalInterest for LinkingPorts {
     fn follow(&self) -> Box<dyn InterestStream> {
         Box::new(Interest(self.broker.local_interest()))
+    }
+
+    fn follow_durable(&self) -> Box<dyn DurableStream> {
+        let applied = self.raft.applied();
+        Box::new(Durable { raft: self.raft.clone(), applied, given: None, wait: DURABLE_PERIOD })
+    }
+}
+
+/// Changes of persistent sessions are gathered so long; their nodes report new filters at once.
+const DURABLE_PERIOD: Duration = Duration::from_secs(1);
+/// A pass over the directory may take at most this part of the time.
+const DURABLE_SHARE: u32 = 20;
+const DURABLE_PAGE: usize = 4_096;
+
+/// Looks through the session directory whenever something was applied, but not too often.
+struct Durable {
+    raft: RaftNode,
+    applied: tokio::sync::watch::Receiver<u64>,
+    given: Option<Vec<DurableSubscription>>,
+    wait: Duration,
+}
+
+impl Durable {
+    fn look(&self) -> Vec<DurableSubscription> {
+        let mut all = Vec::new();
+        let mut after: Option<Arc<str>> = None;
+        loop {
+            let state = self.raft.state();
+            let page = state.sessions().page(after.as_deref(), DURABLE_PAGE);
+            for (client_id, session) in page.iter().filter(|(_, session)| session.persistent) {
+                all.extend(session.subscriptions().iter().filter_map(|subscription| {
+                    let filter = subscription.filter.parse().ok()?;
+                    Some(DurableSubscription { session: (*client_id).clone(), filter })
+                }));
+            }
+            match page.last() {
+                Some((last, _)) if page.len() == DURABLE_PAGE => after = Some((*last).clone()),
+                _ => return all,
+            }
+        }
+    }
+}
+
+impl DurableStream for Durable {
+    fn next(&mut self) -> Pin<Box<dyn Future<Output = Vec<DurableSubscription>> + Send + '_>> {
+        Box::pin(async {
+            loop {
+                if self.given.is_some() {
+                    if self.applied.changed().await.is_err() {
+                        std::future::pending::<()>().await;
+                    }
+                    tokio::time::sleep(self.wait).await;
+                }
+                self.applied.mark_unchanged();
+                let start = Instant::now();
+                let all = self.look();
+                self.wait = DURABLE_PERIOD.max(start.elapsed() * DURABLE_SHARE);
+                if self.given.as_ref() != Some(&all) {
+                    self.given = Some(all.clone());
+                    return all;
+                }
+            }
+        })
     }
 }
 
@@ -169,10 +230,6 @@ impl Learnt for LinkingPorts {
 }
 
 impl Leader for LinkingPorts {
-    fn heard(&self, actor: ActorKey, incarnation: u64) {
-        self.beats.lock().insert(actor, incarnation);
-    }
-
     fn leading(&self) -> bool {
         self.raft.is_leader()
     }
@@ -188,6 +245,15 @@ impl Leader for LinkingPorts {
             stored.collect::<Vec<_>>()
         };
         state.remotes().peers().flat_map(actors).collect()
+    }
+
+    fn standing_alarms(&self) -> BTreeMap<String, String> {
+        let (state, me) = (self.raft.state(), self.raft.id());
+        let ours = state
+            .alarms()
+            .standing()
+            .filter(|alarm| alarm.node == me && alarm.name.starts_with("cluster_link"));
+        ours.map(|alarm| (alarm.name.to_string(), alarm.details.to_string())).collect()
     }
 
     fn held_remotes(&self) -> Vec<String> {

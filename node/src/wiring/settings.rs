@@ -209,13 +209,15 @@ fn server_tls(tls: &ServerTls) -> anyhow::Result<TlsConfig> {
     })
 }
 
-pub(crate) fn linking(config: &Config) -> LinkingConfig {
+pub(crate) fn linking(config: &Config, node_id: u64) -> LinkingConfig {
     let links = &config.links;
     LinkingConfig {
         cluster: config.cluster.name.as_str().into(),
         node: config.node.name.as_str().into(),
         data_dir: config.node.data_dir.clone(),
         resync_interval: (!links.resync_interval.is_zero()).then_some(links.resync_interval),
+        fsync: config.durability == ConfigDurability::LocalFsync,
+        node_id,
         expiry: ExpirySettings { ttl: links.actor_ttl, route_hold: links.route_hold },
     }
 }

@@ -4,8 +4,8 @@ use super::bootstrap::Bootstrap;
 use super::state::{Handshake, State, Sync};
 use super::syncer::Syncer;
 use super::{
-    ANSWER_LIMIT, BATCH_ACK_LIMIT, CONNECT_LIMIT, Command, Event, HEARTBEAT_INTERVAL, Packet,
-    PacketToken, Phase, RETRY_BASE, ReplicationCounters, ReplicationSettings,
+    ANSWER_LIMIT, BATCH_ACK_LIMIT, CONNECT_LIMIT, Command, Event, Packet, PacketToken, Phase,
+    RETRY_BASE, ReplicationCounters, ReplicationSettings,
 };
 use crate::Entropy;
 use crate::ids::RequestId;
@@ -303,10 +303,11 @@ impl Replication {
         else {
             return;
         };
-        let stale =
-            self.acknowledged_at.is_none_or(|at| now.duration_since(at) > HEARTBEAT_INTERVAL);
+        let stale = self
+            .acknowledged_at
+            .is_none_or(|at| now.duration_since(at) > self.settings.heartbeat_interval);
         self.acknowledged_at = Some(now);
-        self.heartbeat_at = now + HEARTBEAT_INTERVAL;
+        self.heartbeat_at = now + self.settings.heartbeat_interval;
         if need || !self.bootstrapped || stale {
             self.start_bootstrap(now, out);
             self.show_quietly(Phase::Bootstrapping, out);
@@ -367,7 +368,7 @@ impl Replication {
         let Some(incarnation) = self.incarnation.filter(|_| now >= self.heartbeat_at) else {
             return;
         };
-        self.heartbeat_at = now + HEARTBEAT_INTERVAL;
+        self.heartbeat_at = now + self.settings.heartbeat_interval;
         let beat = Heartbeat { actor: self.settings.actor.clone(), incarnation };
         out.push(self.packet(None, beat.encode(), None));
     }

@@ -14,6 +14,7 @@ fn settings() -> ReplicationSettings {
         remote_cluster: "cl.b".into(),
         actor: ACTOR.into(),
         resync_interval: Some(RESYNC_INTERVAL),
+        heartbeat_interval: HEARTBEAT_INTERVAL,
         pending_keys_max: 100,
     }
 }

@@ -8,7 +8,11 @@
 //! *Limits*: bytes in memory and on disk, age, by the link's `buffer`; what is dropped is counted
 //! by reason.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod record;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -18,12 +22,8 @@ use spanmq_link_protocol::forward::Item;
 use spanmq_link_protocol::message::Qos;
 use spanmq_segment::{SegmentError, SegmentLog, SegmentOptions};
 
-/// First byte of a record: version 1, a message.
-const MESSAGE: u8 = 0x11;
-/// First byte of a record: version 1, a mark that everything before a record is done.
-const MARK: u8 = 0x12;
-/// Kind, lane, QoS, wall-clock milliseconds.
-const MESSAGE_HEADER: usize = 1 + 8 + 1 + 8;
+use record::{Entry, MARK, MESSAGE_HEADER, Record};
+
 /// Settled messages between two marks: at most so many are sent twice after a kill -9, which the
 /// remote's window of message ids covers (W-44).
 const SETTLED_PER_MARK: u32 = 64;
@@ -60,32 +60,32 @@ pub(crate) struct BufferStats {
     pub(crate) oldest_at_ms: Option<u64>,
 }
 
-#[derive(Debug)]
-struct Entry {
-    lane: u64,
-    qos: Qos,
-    at_ms: u64,
-    size: usize,
-    /// None: read it from the log when it is fetched.
-    payload: Option<Bytes>,
-    /// Its record in the log, if it has one.
-    record: Option<u64>,
-}
-
 /// The buffer of one link on this node.
 #[derive(Debug)]
 pub(crate) struct LinkBuffer {
+    dir: PathBuf,
+    /// Every append is on disk, not only with the operating system (`durability = local-fsync`).
+    fsync: bool,
     config: BufferConfig,
     log: Option<SegmentLog>,
     /// Sequence number → message, in order of publishing.
     entries: BTreeMap<u64, Entry>,
     /// By forwarding connection: not fetched yet, in order.
     queues: Vec<VecDeque<u64>>,
+    /// Grows when the lanes are dealt out again; connections of before get nothing more.
+    generation: u64,
     next: u64,
-    /// Records of the log that are still needed.
-    needed: BTreeSet<u64>,
+    /// Records of the log that are still needed, and their messages.
+    needed: BTreeMap<u64, u64>,
+    /// Messages that live in memory alone.
+    volatile: BTreeSet<u64>,
+    /// Dropped for lack of room while a connection had them: when they arrive after all, they
+    /// count as sent and not as dropped.
+    dropped_on_the_way: HashSet<u64>,
     settled_since_mark: u32,
-    memory_bytes: u64,
+    volatile_bytes: u64,
+    /// Payloads kept in memory although they are on disk.
+    cached_bytes: u64,
     stats: BufferStats,
 }
 
@@ -98,27 +98,37 @@ impl LinkBuffer {
         dir: &Path,
         config: BufferConfig,
         connections: usize,
+        fsync: bool,
     ) -> Result<Self, SegmentError> {
         let mut buffer = Self {
+            dir: dir.to_owned(),
+            fsync,
+            generation: 0,
+            volatile: BTreeSet::new(),
+            dropped_on_the_way: HashSet::new(),
+            volatile_bytes: 0,
+            cached_bytes: 0,
             log: None,
             entries: BTreeMap::new(),
             queues: vec![VecDeque::new(); connections.max(1)],
             next: 1,
-            needed: BTreeSet::new(),
+            needed: BTreeMap::new(),
             settled_since_mark: 0,
-            memory_bytes: 0,
             stats: BufferStats::default(),
             config,
         };
-        let folder: PathBuf = dir.to_owned();
-        if buffer.config.mode == BufferMode::Disk || folder.exists() {
-            let (log, report) = SegmentLog::open(&folder, SegmentOptions::default())?;
-            if let Some(tail) = report.torn {
-                tracing::warn!(?tail, dir = %folder.display(), "link buffer ended in a torn record");
-            }
-            buffer.restore(log)?;
+        if buffer.config.mode == BufferMode::Disk || dir.exists() {
+            buffer.open_log()?;
         }
         Ok(buffer)
+    }
+
+    fn open_log(&mut self) -> Result<(), SegmentError> {
+        let (log, report) = SegmentLog::open(&self.dir, SegmentOptions::default())?;
+        if let Some(tail) = report.torn {
+            tracing::warn!(?tail, dir = %self.dir.display(), "link buffer ended in a torn record");
+        }
+        self.restore(log)
     }
 
     fn restore(&mut self, log: SegmentLog) -> Result<(), SegmentError> {
@@ -146,20 +156,51 @@ impl LinkBuffer {
         }
     }
 
-    /// Deals all lanes out again to `connections`; everything counts as not fetched.
-    pub(crate) fn deal(&mut self, connections: usize) {
+    /// Deals all lanes out again to `connections`; everything counts as not fetched. Gives the
+    /// generation that the new connections name.
+    pub(crate) fn deal(&mut self, connections: usize) -> u64 {
         self.queues = vec![VecDeque::new(); connections.max(1)];
-        for (sequence, entry) in &self.entries {
+        self.dropped_on_the_way.clear();
+        self.generation += 1;
+        for (sequence, entry) in &mut self.entries {
+            entry.fetched = false;
             let queue = lane_of(entry.lane, self.queues.len());
             if let Some(queue) = self.queues.get_mut(queue) {
                 queue.push_back(*sequence);
             }
         }
+        self.generation
     }
 
-    /// Limits and policy from now on.
+    /// Limits, policy and mode from now on. What is in memory stays there.
     pub(crate) fn configure(&mut self, config: BufferConfig) {
         self.config = config;
+        if self.config.mode == BufferMode::Disk
+            && self.log.is_none()
+            && let Err(error) = self.open_log()
+        {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, dir = %self.dir.display(), "a link buffer cannot go to disk");
+        }
+    }
+
+    /// Lets go of files and messages; returns the counters, the messages counted as dropped.
+    pub(crate) fn close(&mut self) -> BufferStats {
+        self.log = None;
+        self.generation += 1;
+        self.stats.dropped_other += self.stats.messages;
+        self.entries.clear();
+        self.queues.iter_mut().for_each(VecDeque::clear);
+        self.needed.clear();
+        self.volatile.clear();
+        let counters = std::mem::take(&mut self.stats);
+        BufferStats { messages: 0, bytes: 0, disk_bytes: 0, oldest_at_ms: None, ..counters }
+    }
+
+    /// Counters begin anew; gauges stay.
+    pub(crate) fn reset(&mut self) {
+        let BufferStats { messages, bytes, disk_bytes, .. } = self.stats;
+        self.stats = BufferStats { messages, bytes, disk_bytes, ..BufferStats::default() };
     }
 
     /// Appends in order; one write for the whole batch. Gives the outcome of each and the
@@ -196,9 +237,10 @@ impl LinkBuffer {
         let on_disk = self.config.mode == BufferMode::Disk && append.qos != Qos::AtMostOnce;
         let size = append.payload.len() + MESSAGE_HEADER;
         while self.is_full(size, on_disk) {
-            match self.config.overflow {
-                Overflow::DropOldest if !self.entries.is_empty() => self.drop_oldest(),
-                Overflow::RejectQos1 if append.qos != Qos::AtMostOnce => {
+            let oldest = self.oldest(on_disk);
+            match (self.config.overflow, oldest) {
+                (Overflow::DropOldest, Some(oldest)) => self.drop_for_room(oldest),
+                (Overflow::RejectQos1, _) if append.qos != Qos::AtMostOnce => {
                     self.stats.rejected += 1;
                     return Err(Appended::Rejected);
                 }
@@ -209,7 +251,8 @@ impl LinkBuffer {
             }
         }
         let (lane, qos) = (append.lane, append.qos);
-        Ok(Entry { lane, qos, at_ms, size, payload: Some(append.payload), record: None })
+        let payload = Some(append.payload);
+        Ok(Entry { lane, qos, at_ms, size, payload, record: None, fetched: false })
     }
 
     fn is_full(&self, size: usize, on_disk: bool) -> bool {
@@ -217,16 +260,31 @@ impl LinkBuffer {
         if on_disk {
             self.stats.disk_bytes + size > self.config.disk_max_bytes.as_bytes()
         } else {
-            self.memory_bytes + size > self.config.memory_max_bytes.as_bytes()
+            self.volatile_bytes + size > self.memory_share()
         }
     }
 
-    fn drop_oldest(&mut self) {
-        if let Some((&sequence, _)) = self.entries.first_key_value() {
-            self.remove(sequence);
-            self.stats.dropped_queue_full += 1;
-            self.trim_log();
+    /// In mode `disk` half of the memory holds copies of what is on disk, so that a flood of QoS 0
+    /// never pushes out a message that was acknowledged to its publisher.
+    fn memory_share(&self) -> u64 {
+        let all = self.config.memory_max_bytes.as_bytes();
+        if self.config.mode == BufferMode::Disk { all / 2 } else { all }
+    }
+
+    /// The oldest message of the kind that lacks room.
+    fn oldest(&self, on_disk: bool) -> Option<u64> {
+        if !on_disk {
+            return self.volatile.first().copied();
         }
+        self.needed.first_key_value().map(|(_, sequence)| *sequence)
+    }
+
+    fn drop_for_room(&mut self, sequence: u64) {
+        if self.entries.get(&sequence).is_some_and(|entry| entry.fetched) {
+            self.dropped_on_the_way.insert(sequence);
+        }
+        self.stats.dropped_queue_full += 1;
+        self.done(sequence);
     }
 
     /// One write for all messages of the batch that belong on disk.
@@ -241,6 +299,9 @@ impl LinkBuffer {
             return Ok(());
         }
         let first = log.append_batch(&records)?;
+        if self.fsync {
+            log.sync()?;
+        }
         for (entry, record) in entries.iter_mut().filter(|e| durable(e)).zip(first..) {
             entry.record = Some(record);
         }
@@ -253,13 +314,15 @@ impl LinkBuffer {
         self.stats.bytes += size;
         if let Some(record) = entry.record {
             self.stats.disk_bytes += size;
-            self.needed.insert(record);
-            if self.memory_bytes + size > self.config.memory_max_bytes.as_bytes() {
+            self.needed.insert(record, self.next);
+            if self.cached_bytes + size > self.config.memory_max_bytes.as_bytes() / 2 {
                 entry.payload = None;
+            } else {
+                self.cached_bytes += size;
             }
-        }
-        if entry.payload.is_some() {
-            self.memory_bytes += size;
+        } else {
+            self.volatile.insert(self.next);
+            self.volatile_bytes += size;
         }
         let queue = lane_of(entry.lane, self.queues.len());
         if let Some(queue) = self.queues.get_mut(queue) {
@@ -274,18 +337,31 @@ impl LinkBuffer {
         let size = entry.size as u64;
         self.stats.messages -= 1;
         self.stats.bytes -= size;
-        if let Some(record) = entry.record {
-            self.stats.disk_bytes -= size;
-            self.needed.remove(&record);
-        }
-        if entry.payload.is_some() {
-            self.memory_bytes -= size;
+        match entry.record {
+            Some(record) => {
+                self.stats.disk_bytes -= size;
+                self.needed.remove(&record);
+                self.cached_bytes -= if entry.payload.is_some() { size } else { 0 };
+            }
+            None => {
+                self.volatile.remove(&sequence);
+                self.volatile_bytes -= size;
+            }
         }
     }
 
-    /// Up to `count` messages that connection `queue` has not fetched yet.
-    pub(crate) fn fetch(&mut self, queue: usize, count: usize, now: Instant) -> Vec<Item> {
+    /// Up to `count` messages that connection `queue` of `generation` has not fetched yet.
+    pub(crate) fn fetch(
+        &mut self,
+        generation: u64,
+        queue: usize,
+        count: usize,
+        now: Instant,
+    ) -> Vec<Item> {
         let mut items = Vec::new();
+        if generation != self.generation {
+            return items;
+        }
         while items.len() < count {
             let Some(sequence) = self.queues.get_mut(queue).and_then(VecDeque::pop_front) else {
                 break;
@@ -299,7 +375,9 @@ impl LinkBuffer {
     }
 
     fn item(&mut self, sequence: u64, now: Instant) -> Option<Item> {
-        let entry = self.entries.get(&sequence)?;
+        let entry = self.entries.get_mut(&sequence)?;
+        entry.fetched = true;
+        let entry = &*entry;
         let payload = match &entry.payload {
             Some(payload) => payload.clone(),
             None => match self.log.as_ref()?.read(entry.record?) {
@@ -328,7 +406,14 @@ impl LinkBuffer {
 
     /// The message is done: sent and acknowledged, refused, or expired.
     pub(crate) fn settle(&mut self, sequence: u64, expired: bool) {
+        if self.dropped_on_the_way.remove(&sequence) {
+            self.stats.dropped_queue_full = self.stats.dropped_queue_full.saturating_sub(1);
+        }
         self.stats.dropped_expired += u64::from(expired);
+        self.done(sequence);
+    }
+
+    fn done(&mut self, sequence: u64) {
         self.remove(sequence);
         self.settled_since_mark += 1;
         if self.settled_since_mark >= SETTLED_PER_MARK || self.needed.is_empty() {
@@ -340,7 +425,7 @@ impl LinkBuffer {
     fn trim_log(&mut self) {
         self.settled_since_mark = 0;
         let Some(log) = &mut self.log else { return };
-        let below = self.needed.first().copied().unwrap_or_else(|| log.next());
+        let below = self.needed.first_key_value().map_or_else(|| log.next(), |(record, _)| *record);
         if below <= log.first() {
             return;
         }
@@ -359,45 +444,13 @@ impl LinkBuffer {
     }
 }
 
-impl Entry {
-    fn encode(&self) -> Vec<u8> {
-        let payload = self.payload.as_deref().unwrap_or_default();
-        let mut out = Vec::with_capacity(MESSAGE_HEADER + payload.len());
-        out.push(MESSAGE);
-        out.extend_from_slice(&self.lane.to_be_bytes());
-        out.push(self.qos.as_u8());
-        out.extend_from_slice(&self.at_ms.to_be_bytes());
-        out.extend_from_slice(payload);
-        out
-    }
-}
-
-/// A record of the log, read back.
-enum Record {
-    Message(Entry),
-    Mark { below: u64 },
-}
-
-impl Record {
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let (kind, rest) = bytes.split_first()?;
-        match *kind {
-            MESSAGE => {
-                let (lane, rest) = rest.split_first_chunk::<8>()?;
-                let (qos, rest) = rest.split_first()?;
-                let (at_ms, payload) = rest.split_first_chunk::<8>()?;
-                Some(Self::Message(Entry {
-                    lane: u64::from_be_bytes(*lane),
-                    qos: Qos::from_int((*qos).into())?,
-                    at_ms: u64::from_be_bytes(*at_ms),
-                    size: bytes.len(),
-                    payload: Some(Bytes::copy_from_slice(payload)),
-                    record: None,
-                }))
-            }
-            MARK => rest.first_chunk().map(|b| Self::Mark { below: u64::from_be_bytes(*b) }),
-            _ => None,
-        }
+impl BufferStats {
+    /// Adds the counters of another buffer, not its gauges.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.dropped_expired += other.dropped_expired;
+        self.dropped_queue_full += other.dropped_queue_full;
+        self.dropped_other += other.dropped_other;
+        self.rejected += other.rejected;
     }
 }
 
@@ -409,84 +462,4 @@ fn lane_of(lane: u64, connections: usize) -> usize {
 fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use spanmq_link_protocol::config::ByteSize;
-
-    fn append(lane: u64, text: &str) -> Append {
-        Append { lane, qos: Qos::AtLeastOnce, payload: Bytes::copy_from_slice(text.as_bytes()) }
-    }
-
-    fn texts(items: &[Item]) -> Vec<String> {
-        items.iter().map(|i| String::from_utf8_lossy(&i.payload).into_owned()).collect()
-    }
-
-    fn open(dir: &Path, config: BufferConfig) -> LinkBuffer {
-        LinkBuffer::open(dir, config, 2).unwrap()
-    }
-
-    #[test]
-    fn a_lane_keeps_its_order_on_one_connection() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut buffer = open(&dir.path().join("b"), BufferConfig::default());
-        buffer.append(vec![append(1, "a"), append(2, "b"), append(1, "c")]);
-        assert_eq!(texts(&buffer.fetch(1, 10, Instant::now())), ["a", "c"]);
-        assert_eq!(texts(&buffer.fetch(0, 10, Instant::now())), ["b"]);
-    }
-
-    #[test]
-    fn what_was_not_settled_is_there_after_a_restart_in_order() {
-        let dir = tempfile::tempdir().unwrap();
-        let dir = dir.path().join("b");
-        let mut buffer = open(&dir, BufferConfig::default());
-        let zero = Append { qos: Qos::AtMostOnce, ..append(2, "z") };
-        buffer.append(vec![append(2, "a"), zero, append(2, "b")]);
-        let first = buffer.fetch(0, 1, Instant::now());
-        buffer.settle(first[0].seq, false);
-        buffer.append(vec![append(2, "c")]);
-        drop(buffer);
-        let mut buffer = open(&dir, BufferConfig::default());
-        let items = buffer.fetch(0, 10, Instant::now());
-        // The settled one comes again until a mark says so; nothing is missing, order is kept.
-        assert_eq!(texts(&items), ["a", "b", "c"]);
-        items.iter().for_each(|item| buffer.settle(item.seq, false));
-        drop(buffer);
-        let mut buffer = open(&dir, BufferConfig::default());
-        assert_eq!(texts(&buffer.fetch(0, 10, Instant::now())), [""; 0]);
-    }
-
-    #[test]
-    fn each_overflow_policy_does_what_its_name_says() {
-        for (overflow, expected, left) in [
-            (Overflow::DropOldest, Appended::Held, vec!["bb"]),
-            (Overflow::DropNewest, Appended::Dropped, vec!["aa"]),
-            (Overflow::RejectQos1, Appended::Rejected, vec!["aa"]),
-        ] {
-            let dir = tempfile::tempdir().unwrap();
-            let disk_max_bytes = ByteSize::from_bytes(MESSAGE_HEADER as u64 + 3);
-            let config = BufferConfig { overflow, disk_max_bytes, ..BufferConfig::default() };
-            let mut buffer = open(&dir.path().join("b"), config);
-            assert_eq!(buffer.append(vec![append(0, "aa")]).0, [Appended::Held]);
-            assert_eq!(buffer.append(vec![append(0, "bb")]).0, [expected], "{overflow:?}");
-            assert_eq!(texts(&buffer.fetch(0, 10, Instant::now())), left);
-        }
-    }
-
-    #[test]
-    fn dealing_the_lanes_out_again_loses_nothing() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut buffer = open(&dir.path().join("b"), BufferConfig::default());
-        buffer.append((0..9).map(|lane| append(lane, &lane.to_string())).collect());
-        buffer.fetch(0, 2, Instant::now());
-        buffer.deal(3);
-        let mut all: Vec<String> = Vec::new();
-        for queue in 0..3 {
-            all.extend(texts(&buffer.fetch(queue, 10, Instant::now())));
-        }
-        all.sort();
-        assert_eq!(all, (0..9).map(|l| l.to_string()).collect::<Vec<_>>());
-    }
 }
