@@ -15,13 +15,21 @@ pub(crate) struct ApiError {
     pub(crate) status: u16,
     pub(crate) code: &'static str,
     pub(crate) message: String,
+    /// Seconds to wait, for 429 and 503.
+    pub(crate) retry_after_s: Option<u64>,
 }
 
 pub(crate) type ApiResult<T> = Result<T, ApiError>;
 
 impl ApiError {
     pub(crate) fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into() }
+        let retry_after_s = (status == 503).then_some(1);
+        Self { status, code, message: message.into(), retry_after_s }
+    }
+
+    pub(crate) fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after_s = Some(seconds);
+        self
     }
 
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
@@ -30,6 +38,10 @@ impl ApiError {
 
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
         Self::new(404, "NOT_FOUND", message)
+    }
+
+    pub(crate) fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(503, "SERVICE_UNAVAILABLE", message)
     }
 
     pub(crate) fn internal(message: impl Into<String>) -> Self {
@@ -58,11 +70,12 @@ impl ResponseError for ApiError {
 
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
-        match self.status {
-            401 => response.insert_header((WWW_AUTHENTICATE, "Basic realm=\"spanmq\"")),
-            503 => response.insert_header((RETRY_AFTER, "1")),
-            _ => &mut response,
-        };
+        if self.status == 401 {
+            response.insert_header((WWW_AUTHENTICATE, "Basic realm=\"spanmq\""));
+        }
+        if let Some(seconds) = self.retry_after_s {
+            response.insert_header((RETRY_AFTER, seconds.to_string()));
+        }
         response.json(json!({ "code": self.code, "message": self.message }))
     }
 }

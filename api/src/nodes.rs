@@ -1,36 +1,40 @@
 //! `/cluster` and `/nodes`: never need a quorum.
 
 use actix_web::{HttpResponse, web};
-use serde_json::{Value, json};
+use spanmq_api_model::{ClusterInfo, NodeInfo};
 
 use crate::error::{ApiError, ApiResult};
 use crate::ports::{ClusterView, MemberView};
 use crate::server::Shared;
+use crate::table::{Table, op};
 
-pub(crate) fn routes(config: &mut web::ServiceConfig) {
-    config
-        .route("/cluster", web::get().to(cluster))
-        .route("/nodes", web::get().to(nodes))
-        .route("/nodes/{name}", web::get().to(node));
+pub(crate) fn endpoints(table: &mut Table) {
+    table.get("/cluster", op("cluster", "Shows the cluster.").json::<ClusterInfo>(200), cluster);
+    table.get("/nodes", op("cluster", "Lists all members.").list::<NodeInfo>(200), nodes);
+    table.get(
+        "/nodes/{name}",
+        op("cluster", "Shows a member.").json::<NodeInfo>(200).fails(&[404]),
+        node,
+    );
 }
 
 async fn cluster(shared: web::Data<Shared>) -> HttpResponse {
     let view = shared.node.cluster();
-    let nodes: Vec<&str> = view.members.iter().map(|member| &*member.name).collect();
-    HttpResponse::Ok().json(json!({
-        "name": *shared.node.cluster_name(),
-        "nodes": nodes,
-        "self": *shared.node.name(),
-        "leader": leader(&view),
-        "term": view.term,
-        "applied": view.applied,
-        "quorum": view.quorum,
-        "failures_tolerated": view.failures_tolerated,
-    }))
+    HttpResponse::Ok().json(ClusterInfo {
+        name: shared.node.cluster_name().to_string(),
+        nodes: view.members.iter().map(|member| member.name.to_string()).collect(),
+        this: shared.node.name().to_string(),
+        leader: leader(&view),
+        term: view.term,
+        applied: view.applied,
+        quorum: view.quorum,
+        failures_tolerated: view.failures_tolerated,
+    })
 }
 
-fn leader(view: &ClusterView) -> Option<&str> {
-    view.members.iter().find(|m| Some(m.id) == view.leader).map(|m| &*m.name)
+fn leader(view: &ClusterView) -> Option<String> {
+    let leader = view.members.iter().find(|member| Some(member.id) == view.leader);
+    leader.map(|member| member.name.to_string())
 }
 
 async fn nodes(shared: web::Data<Shared>) -> HttpResponse {
@@ -45,14 +49,14 @@ async fn node(shared: web::Data<Shared>, name: web::Path<String>) -> ApiResult<H
     Ok(HttpResponse::Ok().json(row(member)))
 }
 
-fn row(member: &MemberView) -> Value {
-    json!({
-        "node": *member.name,
-        "id": member.id,
-        "node_status": if member.running { "running" } else { "stopped" },
-        "role": member.role,
-        "cluster_addr": *member.cluster_addr,
-        "api_addr": *member.api_addr,
-        "version": *member.version,
-    })
+fn row(member: &MemberView) -> NodeInfo {
+    NodeInfo {
+        node: member.name.to_string(),
+        id: member.id,
+        node_status: if member.running { "running" } else { "stopped" }.to_owned(),
+        role: member.role.to_owned(),
+        cluster_addr: member.cluster_addr.to_string(),
+        api_addr: member.api_addr.to_string(),
+        version: member.version.to_string(),
+    }
 }

@@ -4,8 +4,12 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use spanmq_access::{Action, ClientInfo, Decision};
 use spanmq_linking::Linking;
+use spanmq_mqtt::BrokerHandle;
 use spanmq_state::{Applied, Command, NodeId, State};
+
+use crate::audit::AuditLog;
 
 /// A boxed future that may be awaited on any thread.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -72,4 +76,10 @@ pub trait Node: Send + Sync + 'static {
     fn ask(&self, node: NodeId, question: Vec<u8>) -> BoxFuture<Option<Vec<u8>>>;
     /// Linking on this node.
     fn linking(&self) -> Arc<Linking>;
+    /// The MQTT side of this node.
+    fn broker(&self) -> BrokerHandle;
+    /// What the rules of this node say.
+    fn check_access(&self, client: &ClientInfo, action: Action, topic: &str) -> Decision;
+    /// The audit records of this node; one for its whole run.
+    fn audit(&self) -> Arc<AuditLog>;
 }

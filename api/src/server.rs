@@ -2,18 +2,26 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpRequest, HttpServer, error, web};
+use actix_web::{App, HttpRequest, HttpServer, web};
+use tokio::sync::Semaphore;
 
+use crate::access::{LocalLogins, Passwords};
+use crate::auth;
+use crate::body::BODY_BYTES_MAX;
 use crate::error::ApiError;
+use crate::openapi;
 use crate::ports::Node;
-use crate::{auth, health, links, nodes};
 
-/// Largest body (SECURITY A2).
-const BODY_BYTES_MAX: usize = 1 << 20;
+/// Under which everything is.
+pub(crate) const BASE: &str = "/api/v5";
+
+/// Callers that wait for this node to catch up.
+const CATCHING_UP_MAX: usize = 4;
+const CATCH_UP_LIMIT: Duration = Duration::from_secs(1);
 
 /// How the API is served.
 #[derive(Debug, Clone)]
@@ -24,18 +32,57 @@ pub struct ApiConfig {
     pub workers: usize,
     /// `api.links_style = "emqx"`.
     pub links_style_emqx: bool,
+    /// Life of a login since its last use (`dashboard.token_expired_time`). Default: 60 min.
+    pub token_life: Duration,
+    /// HTTPS beside plain HTTP. Default: none.
+    pub https: Option<HttpsConfig>,
+}
+
+/// The HTTPS listener.
+#[derive(Debug, Clone)]
+pub struct HttpsConfig {
+    /// Where it binds.
+    pub bind: SocketAddr,
+    /// Certificates and rules.
+    pub tls: Arc<rustls::ServerConfig>,
+}
+
+impl ApiConfig {
+    /// With defaults.
+    #[must_use]
+    pub fn new(bind: SocketAddr) -> Self {
+        let token_life = Duration::from_secs(3_600);
+        Self { bind, workers: 2, links_style_emqx: false, token_life, https: None }
+    }
 }
 
 /// What handlers share.
 pub(crate) struct Shared {
     pub(crate) node: Arc<dyn Node>,
     pub(crate) config: ApiConfig,
+    pub(crate) passwords: Arc<Passwords>,
+    pub(crate) local_logins: LocalLogins,
+    pub(crate) started: Instant,
+    catching_up: Semaphore,
+}
+
+impl Shared {
+    /// Waits until this node has applied what the leader had: a key or login that is not known here
+    /// may have been made on another node a moment ago. False: nothing new is to be expected. Few
+    /// may wait at a time, because strangers can ask for it.
+    pub(crate) async fn catch_up(&self) -> bool {
+        let Ok(_turn) = self.catching_up.try_acquire() else { return false };
+        let barrier = tokio::time::timeout(CATCH_UP_LIMIT, self.node.barrier());
+        matches!(barrier.await, Ok(Ok(())))
+    }
 }
 
 /// A running server.
 pub struct Api {
-    /// Where it listens.
+    /// Where it listens; plain HTTP first.
     pub address: SocketAddr,
+    /// HTTPS, if it is on.
+    pub https_address: Option<SocketAddr>,
     handle: ServerHandle,
 }
 
@@ -51,50 +98,49 @@ impl Api {
 /// # Errors
 /// When the address cannot be bound.
 pub fn serve(config: ApiConfig, node: Arc<dyn Node>) -> std::io::Result<Api> {
-    let (bind, workers) = (config.bind, config.workers.max(1));
-    let shared = web::Data::new(Shared { node, config });
-    let server = HttpServer::new(move || {
-        App::new()
-            .app_data(shared.clone())
-            .app_data(web::PayloadConfig::new(BODY_BYTES_MAX))
-            .app_data(json_config())
-            .wrap(from_fn(auth::guard))
-            .service(
-                web::scope("/api/v5")
-                    .configure(health::routes)
-                    .configure(nodes::routes)
-                    .configure(links::routes),
-            )
-            .default_service(web::to(unknown))
-    })
-    .workers(workers)
-    .disable_signals()
-    .bind(bind)?;
-    let address = server.addrs().first().copied().unwrap_or(bind);
+    let (bind, https, workers) = (config.bind, config.https.clone(), config.workers.max(1));
+    let shared = web::Data::new(Shared {
+        node,
+        config,
+        passwords: Arc::default(),
+        local_logins: LocalLogins::default(),
+        started: Instant::now(),
+        catching_up: Semaphore::new(CATCHING_UP_MAX),
+    });
+    let server =
+        HttpServer::new(move || {
+            App::new()
+                .app_data(shared.clone())
+                .app_data(web::PayloadConfig::new(BODY_BYTES_MAX))
+                .app_data(web::QueryConfig::default().error_handler(|error, _| {
+                    ApiError::bad_request(format!("Query: {error}")).into()
+                }))
+                .wrap(from_fn(auth::guard))
+                .service(web::scope(BASE).configure(|config| openapi::table().install(config)))
+                .default_service(web::to(unknown))
+        })
+        .workers(workers)
+        .disable_signals()
+        .bind(bind)?;
+    let server = match &https {
+        Some(https) => server.bind_rustls_0_23(https.bind, (*https.tls).clone())?,
+        None => server,
+    };
+    let addresses = server.addrs();
+    let address = addresses.first().copied().unwrap_or(bind);
+    let https_address = addresses.get(1).copied().filter(|_| https.is_some());
     let server = server.run();
     let handle = server.handle();
     actix_web::rt::spawn(server);
-    Ok(Api { address, handle })
+    Ok(Api { address, https_address, handle })
 }
 
 async fn unknown(request: HttpRequest) -> Result<String, ApiError> {
     Err(ApiError::not_found(format!("No such endpoint: {}", request.path())))
 }
 
-fn json_config() -> web::JsonConfig {
-    web::JsonConfig::default().limit(BODY_BYTES_MAX).error_handler(|error, _| {
-        let refusal = match &error {
-            error::JsonPayloadError::ContentType => ApiError::new(
-                415,
-                "UNSUPPORTED_MEDIA_TYPE",
-                "content-type: application/json is required",
-            ),
-            error::JsonPayloadError::OverflowKnownLength { .. }
-            | error::JsonPayloadError::Overflow { .. } => {
-                ApiError::new(413, "PAYLOAD_TOO_LARGE", "The body has more than 1 MiB")
-            }
-            other => ApiError::bad_request(format!("The body is not valid JSON: {other}")),
-        };
-        refusal.into()
-    })
+/// Wall clock, in milliseconds since 1970.
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

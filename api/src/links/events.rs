@@ -1,7 +1,7 @@
 //! The last state changes of a link on this node.
 
 use actix_web::{HttpResponse, web};
-use serde_json::{Value, json};
+use spanmq_api_model::LinkEvent;
 
 use super::read::NOT_FOUND;
 use crate::error::{ApiError, ApiResult};
@@ -14,17 +14,14 @@ pub(super) async fn events(
 ) -> ApiResult<HttpResponse> {
     let linking = shared.node.linking();
     let (_, board, _) = linking.board(&name).ok_or_else(|| ApiError::not_found(NOT_FOUND))?;
-    let node = shared.node.name();
-    let row = |event: spanmq_linking::Event| {
-        json!({
-            "node": *node,
-            "at": rfc3339(event.at),
-            "part": event.part,
-            "who": event.who,
-            "state": event.state,
-            "reason": event.reason.as_ref().map(|r| r.word.as_str()),
-            "message": event.reason.as_ref().map(ToString::to_string),
-        })
+    let row = |event: spanmq_linking::Event| LinkEvent {
+        node: shared.node.name().to_string(),
+        at: rfc3339(event.at),
+        part: event.part.to_owned(),
+        who: event.who,
+        state: event.state.to_owned(),
+        reason: event.reason.as_ref().map(|reason| reason.word.as_str().to_owned()),
+        message: event.reason.as_ref().map(ToString::to_string),
     };
-    Ok(HttpResponse::Ok().json(board.events().into_iter().map(row).collect::<Vec<Value>>()))
+    Ok(HttpResponse::Ok().json(board.events().into_iter().map(row).collect::<Vec<_>>()))
 }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use actix_web::http::header::ETAG;
 use actix_web::{HttpResponse, web};
 use serde_json::{Value, json};
+use spanmq_api_model::LinkOptions;
 use spanmq_link_protocol::config::{self, LinkConfig, ParseContext, Reveal, parse_stored};
 use spanmq_link_protocol::status::{
     Dialect, LinkStatus, MetricsReport, NodeLinkState, NodeMetrics, roll_up,
 };
 use spanmq_state::Link;
 
-use super::Options;
+use super::{dialect, is_local};
 use crate::error::{ApiError, ApiResult};
 use crate::question;
 use crate::server::Shared;
@@ -20,13 +21,13 @@ pub(super) const NOT_FOUND: &str = "Cluster link not found";
 
 pub(super) async fn list(
     shared: web::Data<Shared>,
-    options: web::Query<Options>,
+    options: web::Query<LinkOptions>,
 ) -> ApiResult<HttpResponse> {
     let stale = fresh(&shared, &options).await;
     let links = all(&shared);
     let names: Vec<String> = links.iter().map(|link| link.name.to_string()).collect();
-    let states = question::link_states(&*shared.node, &names).await;
-    let dialect = options.dialect(&shared);
+    let states = question::links::link_states(&*shared.node, &names).await;
+    let dialect = dialect(&options, &shared);
     let objects: ApiResult<Vec<Value>> = links
         .iter()
         .zip(states)
@@ -42,7 +43,7 @@ pub(super) async fn list(
 pub(super) async fn one_emqx(
     shared: web::Data<Shared>,
     name: web::Path<String>,
-    options: web::Query<Options>,
+    options: web::Query<LinkOptions>,
 ) -> ApiResult<HttpResponse> {
     one(&shared, &name, &options, Dialect::Emqx).await
 }
@@ -50,16 +51,16 @@ pub(super) async fn one_emqx(
 pub(super) async fn one_document(
     shared: web::Data<Shared>,
     name: web::Path<String>,
-    options: web::Query<Options>,
+    options: web::Query<LinkOptions>,
 ) -> ApiResult<HttpResponse> {
-    let dialect = options.dialect(&shared);
+    let dialect = dialect(&options, &shared);
     one(&shared, &name, &options, dialect).await
 }
 
 async fn one(
     shared: &Shared,
     name: &str,
-    options: &Options,
+    options: &LinkOptions,
     dialect: Dialect,
 ) -> ApiResult<HttpResponse> {
     let stale = fresh(shared, options).await;
@@ -74,14 +75,14 @@ async fn one(
 
 /// Waits for what the leader has applied. Without a quorum the local state is shown, marked stale:
 /// status and metrics never need a quorum.
-async fn fresh(shared: &Shared, options: &Options) -> bool {
-    !options.is_local() && shared.node.barrier().await.is_err()
+async fn fresh(shared: &Shared, options: &LinkOptions) -> bool {
+    !is_local(options) && shared.node.barrier().await.is_err()
 }
 
 /// The link object with the present state of all nodes.
 pub(super) async fn shown(shared: &Shared, link: &Link, dialect: Dialect) -> ApiResult<Value> {
     let name = link.name.to_string();
-    let mut states = question::link_states(&*shared.node, std::slice::from_ref(&name)).await;
+    let mut states = question::links::link_states(&*shared.node, std::slice::from_ref(&name)).await;
     object(shared, link, states.pop().unwrap_or_default(), dialect)
 }
 
@@ -157,7 +158,7 @@ pub(super) async fn metrics_document(
 
 async fn metrics(shared: &Shared, name: &str) -> ApiResult<MetricsReport> {
     get(shared, name).ok_or_else(|| ApiError::not_found(NOT_FOUND))?;
-    let nodes = question::link_metrics(&*shared.node, name).await;
+    let nodes = question::links::link_metrics(&*shared.node, name).await;
     let rows = nodes.into_iter().map(|(node, metrics)| NodeMetrics { node, metrics });
     Ok(MetricsReport::of_nodes(rows.collect()))
 }

@@ -2,7 +2,8 @@
 
 use actix_web::http::header::IF_MATCH;
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::Value;
+use serde_json::{Value, json};
+use spanmq_api_model::LinkOptions;
 use spanmq_link_protocol::config::{
     LinkConfig, ParseContext, PathBase, Reveal, ValidationError, all_errors_text, check_list,
     first_error_text, keep_stored_secrets, parse_create, parse_update,
@@ -11,20 +12,25 @@ use spanmq_link_protocol::status::Dialect;
 use spanmq_state::command::{LinkCommand, LinkReply, LinkSpec};
 use spanmq_state::{Command, Reply, Revision, SecretText};
 
-use super::{Options, read};
+use super::{dialect, read};
 use crate::auth::Caller;
+use crate::body::Body;
 use crate::error::{ApiError, ApiResult};
+use crate::question;
 use crate::server::Shared;
+
+/// An unconditional change that meets a newer revision is made again at most so often.
+const ATTEMPTS_MAX: usize = 32;
 
 pub(super) async fn create(
     shared: web::Data<Shared>,
     caller: web::ReqData<Caller>,
-    options: web::Query<Options>,
-    body: web::Json<Value>,
+    options: web::Query<LinkOptions>,
+    body: Body<Value>,
 ) -> ApiResult<HttpResponse> {
-    let link = parse_new(&shared, &body)?;
+    let link = parse_new(&shared, &body.0)?;
     propose(&shared, &caller, "Create", LinkCommand::Create(spec(&link))).await?;
-    let shown = show(&shared, &link.name, options.dialect(&shared)).await?;
+    let shown = show(&shared, &link.name, dialect(&options, &shared)).await?;
     Ok(HttpResponse::Created().json(shown))
 }
 
@@ -32,21 +38,20 @@ pub(super) async fn create(
 pub(super) async fn upsert_or_replace(
     shared: web::Data<Shared>,
     caller: web::ReqData<Caller>,
-    options: web::Query<Options>,
-    body: web::Json<Value>,
+    options: web::Query<LinkOptions>,
+    request: HttpRequest,
+    body: Body<Value>,
 ) -> ApiResult<HttpResponse> {
-    let dialect = options.dialect(&shared);
-    if let Value::Array(list) = &*body {
+    let dialect = dialect(&options, &shared);
+    shared.node.barrier().await?;
+    if let Value::Array(list) = &body.0 {
         return replace(&shared, &caller, list, dialect).await;
     }
-    let name = body.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let name = body.0.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
     if read::get(&shared, &name).is_some() {
-        let link = parse_change(&shared, &name, &body)?;
-        let command = LinkCommand::Update { spec: spec(&link), expected: None };
-        propose(&shared, &caller, "Update", command).await?;
-        return Ok(HttpResponse::Ok().json(show(&shared, &name, dialect).await?));
+        return update(&shared, &caller, &name, &request, &body.0, dialect).await;
     }
-    let link = parse_new(&shared, &body)?;
+    let link = parse_new(&shared, &body.0)?;
     propose(&shared, &caller, "Create", LinkCommand::Create(spec(&link))).await?;
     Ok(HttpResponse::Created().json(show(&shared, &name, dialect).await?))
 }
@@ -82,21 +87,21 @@ pub(super) async fn update_emqx(
     caller: web::ReqData<Caller>,
     name: web::Path<String>,
     request: HttpRequest,
-    body: web::Json<Value>,
+    body: Body<Value>,
 ) -> ApiResult<HttpResponse> {
-    update(&shared, &caller, &name, &request, &body, Dialect::Emqx).await
+    update(&shared, &caller, &name, &request, &body.0, Dialect::Emqx).await
 }
 
 pub(super) async fn update_document(
     shared: web::Data<Shared>,
     caller: web::ReqData<Caller>,
     name: web::Path<String>,
-    options: web::Query<Options>,
+    options: web::Query<LinkOptions>,
     request: HttpRequest,
-    body: web::Json<Value>,
+    body: Body<Value>,
 ) -> ApiResult<HttpResponse> {
-    let dialect = options.dialect(&shared);
-    update(&shared, &caller, &name, &request, &body, dialect).await
+    let dialect = dialect(&options, &shared);
+    update(&shared, &caller, &name, &request, &body.0, dialect).await
 }
 
 async fn update(
@@ -107,10 +112,22 @@ async fn update(
     body: &Value,
     dialect: Dialect,
 ) -> ApiResult<HttpResponse> {
-    let expected = if_match(request)?;
-    let link = parse_change(shared, name, body)?;
-    propose(shared, caller, "Update", LinkCommand::Update { spec: spec(&link), expected }).await?;
-    Ok(HttpResponse::Ok().json(show(shared, name, dialect).await?))
+    let wanted = if_match(request)?;
+    shared.node.barrier().await?;
+    // `******` stands for the secret as it was read: the change is tied to that revision and,
+    // unless the caller named one, made again on the newer one.
+    for _ in 0..ATTEMPTS_MAX {
+        let stored = read::get(shared, name).ok_or_else(|| ApiError::not_found(read::NOT_FOUND))?;
+        let link = parse_change(shared, name, body)?;
+        let expected = Some(wanted.unwrap_or(stored.revision));
+        let command = LinkCommand::Update { spec: spec(&link), expected };
+        match propose(shared, caller, "Update", command).await {
+            Err(refusal) if refusal.status == 412 && wanted.is_none() => {}
+            Err(refusal) => return Err(refusal),
+            Ok(_) => return Ok(HttpResponse::Ok().json(show(shared, name, dialect).await?)),
+        }
+    }
+    Err(ApiError::unavailable("Update link failed: others change it all the time; try again"))
 }
 
 pub(super) async fn delete(
@@ -151,6 +168,24 @@ async fn set_paused(
     Ok(HttpResponse::Ok().json(show(shared, name, Dialect::Emqx).await?))
 }
 
+/// Zeroes the counters on all running nodes.
+pub(super) async fn reset_metrics(
+    shared: web::Data<Shared>,
+    name: web::Path<String>,
+) -> ApiResult<HttpResponse> {
+    read::get(&shared, &name).ok_or_else(|| ApiError::not_found(read::NOT_FOUND))?;
+    let failed = question::links::reset_link_metrics(&*shared.node, &name).await;
+    if failed.is_empty() {
+        return Ok(HttpResponse::NoContent().finish());
+    }
+    let nodes: Vec<Value> = failed.iter().map(|node| json!({ "node": node })).collect();
+    Ok(HttpResponse::InternalServerError().json(json!({
+        "code": "INTERNAL_ERROR",
+        "message": format!("The metrics were not reset on {}", failed.join(", ")),
+        "nodes": nodes,
+    })))
+}
+
 async fn show(shared: &Shared, name: &str, dialect: Dialect) -> ApiResult<Value> {
     let link = read::get(shared, name).ok_or_else(|| ApiError::not_found(read::NOT_FOUND))?;
     read::shown(shared, &link, dialect).await
@@ -160,7 +195,7 @@ fn refuse(text: &str) -> ApiError {
     ApiError::bad_request(text)
 }
 
-fn parse_new(shared: &Shared, body: &Value) -> ApiResult<LinkConfig> {
+pub(super) fn parse_new(shared: &Shared, body: &Value) -> ApiResult<LinkConfig> {
     let local_cluster = shared.node.cluster_name();
     parse_create(body, ParseContext { local_cluster: &local_cluster })
         .map_err(|errors| refuse(&all_errors_text(&errors, PathBase::Create)))
@@ -176,7 +211,7 @@ fn parse_change(shared: &Shared, name: &str, body: &Value) -> ApiResult<LinkConf
         .map_err(|errors| refuse(&first_error_text(&errors, PathBase::Update { position })))
 }
 
-fn with_stored_secrets(shared: &Shared, name: &str, body: &Value) -> ApiResult<Value> {
+pub(super) fn with_stored_secrets(shared: &Shared, name: &str, body: &Value) -> ApiResult<Value> {
     let mut body = body.clone();
     if let Some(link) = read::get(shared, name) {
         let stored = read::parsed(shared, &link)?.to_json(Reveal::Stored);

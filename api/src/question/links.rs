@@ -1,9 +1,5 @@
-//! What only a node itself knows, asked by the API of any node and answered by the API of that one.
+//! Links on one node: their state, their metrics.
 
-use std::time::{Duration, SystemTime};
-
-use futures_util::future::join_all;
-use serde::{Deserialize, Serialize};
 use spanmq_link_protocol::config::LinkConfig;
 use spanmq_link_protocol::forward::ConnectionState;
 use spanmq_link_protocol::reason::{AdviceContext, Reason, ReasonWord};
@@ -14,74 +10,8 @@ use spanmq_link_protocol::status::{
 };
 use spanmq_linking::{BoardView, BufferView, LinkEntry, Linking};
 
+use super::{Question, Reply, ask_all, rfc3339};
 use crate::ports::Node;
-
-/// A node that has not answered by then counts as unreachable (LINK-SPEC 0.1).
-const ANSWER_LIMIT: Duration = Duration::from_secs(5);
-/// Version of questions and answers.
-const VERSION: u8 = 1;
-
-/// A question to one node.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub enum Question {
-    /// State of some links.
-    LinkStates(Vec<String>),
-    /// Metrics of one link.
-    LinkMetrics(String),
-}
-
-/// Its answer.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub enum Reply {
-    /// In the order of the names; none for a link the node does not have (yet). JSON of
-    /// [`NodeReport`], because it has fields that are left out when empty.
-    LinkStates(Vec<Option<String>>),
-    /// JSON of [`LinkMetrics`].
-    LinkMetrics(Option<String>),
-}
-
-/// Answers another node's question; nothing for bytes that are no question of this version.
-#[must_use]
-pub fn answer(node: &dyn Node, question: &[u8]) -> Option<Vec<u8>> {
-    let (version, body) = question.split_first()?;
-    let config = bincode::config::standard().with_limit::<{ 1 << 20 }>();
-    let (question, _) = bincode::serde::decode_from_slice(body, config).ok()?;
-    (*version == VERSION).then(|| pack(&local(node, &question)))?
-}
-
-fn pack<T: Serialize>(value: &T) -> Option<Vec<u8>> {
-    let mut out = vec![VERSION];
-    bincode::serde::encode_into_std_write(value, &mut out, bincode::config::standard()).ok()?;
-    Some(out)
-}
-
-fn unpack(bytes: &[u8]) -> Option<Reply> {
-    let (version, body) = bytes.split_first()?;
-    let config = bincode::config::standard().with_limit::<{ 16 << 20 }>();
-    let (reply, _) = bincode::serde::decode_from_slice(body, config).ok()?;
-    (*version == VERSION).then_some(reply)
-}
-
-/// Asks all running members at once. Members that are known to be down are not asked; they and
-/// those that do not answer in time have no reply.
-async fn ask_all(node: &dyn Node, question: &Question) -> Vec<(String, Option<Reply>)> {
-    let Some(bytes) = pack(question) else { return Vec::new() };
-    let asked = node.cluster().members.into_iter().map(|member| {
-        let bytes = bytes.clone();
-        async move {
-            let reply = if member.id == node.id() {
-                Some(local(node, question))
-            } else if member.running {
-                let asking = tokio::time::timeout(ANSWER_LIMIT, node.ask(member.id, bytes));
-                asking.await.ok().flatten().and_then(|bytes| unpack(&bytes))
-            } else {
-                None
-            };
-            (member.name.to_string(), reply)
-        }
-    });
-    join_all(asked).await
-}
 
 /// States of `links` on every member, in the order of the names.
 pub(crate) async fn link_states(node: &dyn Node, links: &[String]) -> Vec<Vec<NodeLinkState>> {
@@ -123,24 +53,38 @@ pub(crate) async fn link_metrics(node: &dyn Node, link: &str) -> Vec<(String, Li
     replies.into_iter().map(|(name, reply)| (name, metrics(reply))).collect()
 }
 
-fn local(node: &dyn Node, question: &Question) -> Reply {
+pub(super) fn local_states(node: &dyn Node, links: &[String]) -> Reply {
     let linking = node.linking();
-    match question {
-        Question::LinkStates(links) => {
-            let report = |link: &String| {
-                let report = report(node, &linking, link)?;
-                serde_json::to_string(&report).ok()
-            };
-            Reply::LinkStates(links.iter().map(report).collect())
-        }
-        Question::LinkMetrics(link) => {
-            let metrics = metrics(node, &linking, link);
-            Reply::LinkMetrics(metrics.and_then(|m| serde_json::to_string(&m).ok()))
-        }
-    }
+    let report = |link: &String| {
+        let report = report(node, &linking, link)?;
+        serde_json::to_string(&report).ok()
+    };
+    Reply::LinkStates(links.iter().map(report).collect())
 }
 
-fn report(node: &dyn Node, linking: &Linking, link: &str) -> Option<NodeReport> {
+pub(super) fn local_metrics(node: &dyn Node, link: &str) -> Reply {
+    let metrics = metrics(node, &node.linking(), link);
+    Reply::LinkMetrics(metrics.and_then(|m| serde_json::to_string(&m).ok()))
+}
+
+/// Zeroes the counters of a link here.
+pub(super) fn local_reset(node: &dyn Node, link: &str) -> Reply {
+    Reply::Done(node.linking().reset(link))
+}
+
+/// Nodes on which the counters could not be zeroed.
+pub(crate) async fn reset_link_metrics(node: &dyn Node, link: &str) -> Vec<String> {
+    let replies = ask_all(node, &Question::ResetLinkMetrics(link.to_owned())).await;
+    let running = node.cluster().members.into_iter().filter(|member| member.running);
+    let running: Vec<_> = running.map(|member| member.name.to_string()).collect();
+    let failed = replies.into_iter().filter(|(name, reply)| {
+        // Only running nodes are asked; one without the link has nothing to reset.
+        running.contains(name) && !matches!(reply, Some(Reply::Done(_)))
+    });
+    failed.map(|(name, _)| name).collect()
+}
+
+pub(crate) fn report(node: &dyn Node, linking: &Linking, link: &str) -> Option<NodeReport> {
     let (entry, board, _) = linking.board(link)?;
     let LinkEntry { config, paused, .. } = entry;
     if !config.enable {
@@ -185,11 +129,7 @@ fn explain(node: &dyn Node, config: &LinkConfig, reason: &Reason) -> ReasonRepor
     ReasonReport::of(reason, &context)
 }
 
-pub(crate) fn rfc3339(at: SystemTime) -> String {
-    humantime::format_rfc3339_millis(at).to_string()
-}
-
-fn metrics(node: &dyn Node, linking: &Linking, link: &str) -> Option<LinkMetrics> {
+pub(crate) fn metrics(node: &dyn Node, linking: &Linking, link: &str) -> Option<LinkMetrics> {
     let (_, board, buffer) = linking.board(link)?;
     let mut routes = 0;
     node.read(&mut |state| routes = state.remotes().peer(link).map_or(0, |peer| peer.routes()));
@@ -213,19 +153,17 @@ fn metrics(node: &dyn Node, linking: &Linking, link: &str) -> Option<LinkMetrics
 }
 
 fn forwarding(view: &BoardView, buffer: &BufferView) -> ForwardingMetrics {
-    let connections = || view.connections.values();
-    let sum = |field: fn(&spanmq_link_protocol::forward::ForwardCounters) -> u64| {
-        connections().map(|(_, counters, _)| field(counters)).sum()
-    };
-    let inflight: u64 = connections().map(|(_, _, inflight)| *inflight as u64).sum();
+    // Of all pools since start or reset, not only of the present connections.
+    let total = view.forwarded;
+    let inflight: u64 = view.connections.values().map(|(_, _, inflight)| *inflight as u64).sum();
     let [rate, rate_last5m, rate_max] = view.rates;
     let dropped = [buffer.dropped_expired, buffer.dropped_queue_full, buffer.dropped_other];
     ForwardingMetrics {
         matched: view.matched,
-        success: sum(|c| c.success),
-        failed: sum(|c| c.failed),
+        success: total.success,
+        failed: total.failed,
         dropped: dropped.iter().sum(),
-        retried: sum(|c| c.retried),
+        retried: total.retried,
         queuing: buffer.messages.saturating_sub(inflight),
         inflight,
         rate,
@@ -234,9 +172,13 @@ fn forwarding(view: &BoardView, buffer: &BufferView) -> ForwardingMetrics {
         dropped_expired: buffer.dropped_expired,
         dropped_queue_full: buffer.dropped_queue_full,
         dropped_other: buffer.dropped_other,
-        late_reply: sum(|c| c.late_reply),
-        bytes: sum(|c| c.bytes),
-        failed_reasons: std::collections::BTreeMap::new(),
+        late_reply: total.late_reply,
+        bytes: total.bytes,
+        failed_reasons: view
+            .failed_reasons
+            .iter()
+            .map(|(word, n)| ((*word).to_owned(), *n))
+            .collect(),
     }
 }
 

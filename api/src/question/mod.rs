@@ -1,0 +1,167 @@
+//! What only a node itself knows, asked by the API of any node and answered by the API of that one.
+
+pub(crate) mod clients;
+pub(crate) mod links;
+
+use std::time::{Duration, SystemTime};
+
+use futures_util::future::join_all;
+use serde::{Deserialize, Serialize};
+
+use crate::ports::Node;
+use clients::{ClientFilter, SubscriptionFilter};
+
+/// A node that has not answered by then counts as unreachable (LINK-SPEC 0.1).
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+/// Version of questions and answers.
+const VERSION: u8 = 1;
+
+/// A question to one node. New ones go to the end: the number of a question is its format.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Question {
+    /// State of some links.
+    LinkStates(Vec<String>),
+    /// Metrics of one link.
+    LinkMetrics(String),
+    /// Zero the metrics of one link.
+    ResetLinkMetrics(String),
+    /// Clients, by client id.
+    Clients(ClientFilter),
+    /// Subscriptions, by client id and filter.
+    Subscriptions(SubscriptionFilter),
+    /// Disconnect a client, and end its session.
+    Kick { client_id: String, purge: bool },
+    /// Counters and gauges of the MQTT side.
+    Numbers,
+    /// Newest audit records.
+    Audit { limit: usize, source: Option<String> },
+}
+
+/// Its answer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Reply {
+    /// In the order of the names; none for a link the node does not have (yet). JSON of
+    /// `NodeReport`, because it has fields that are left out when empty.
+    LinkStates(Vec<Option<String>>),
+    /// JSON of `LinkMetrics`.
+    LinkMetrics(Option<String>),
+    /// Whether there was something to do.
+    Done(bool),
+    /// JSON of a list.
+    Rows(String),
+}
+
+impl Reply {
+    fn rows<T: Serialize>(rows: &T) -> Self {
+        Self::Rows(serde_json::to_string(rows).unwrap_or_else(|_| "[]".to_owned()))
+    }
+
+    fn into_rows<T: serde::de::DeserializeOwned>(self) -> Option<T> {
+        match self {
+            Self::Rows(text) => serde_json::from_str(&text).ok(),
+            _ => None,
+        }
+    }
+}
+
+/// Answers another node's question; nothing for bytes that are no question of this version.
+pub async fn answer(node: &dyn Node, question: &[u8]) -> Option<Vec<u8>> {
+    let (version, body) = question.split_first()?;
+    let config = bincode::config::standard().with_limit::<{ 1 << 20 }>();
+    let (question, _) = bincode::serde::decode_from_slice(body, config).ok()?;
+    if *version != VERSION {
+        return None;
+    }
+    pack(&local(node, &question).await)
+}
+
+fn pack<T: Serialize>(value: &T) -> Option<Vec<u8>> {
+    let mut out = vec![VERSION];
+    bincode::serde::encode_into_std_write(value, &mut out, bincode::config::standard()).ok()?;
+    Some(out)
+}
+
+fn unpack(bytes: &[u8]) -> Option<Reply> {
+    let (version, body) = bytes.split_first()?;
+    let config = bincode::config::standard().with_limit::<{ 16 << 20 }>();
+    let (reply, _) = bincode::serde::decode_from_slice(body, config).ok()?;
+    (*version == VERSION).then_some(reply)
+}
+
+async fn local(node: &dyn Node, question: &Question) -> Reply {
+    match question {
+        Question::LinkStates(names) => links::local_states(node, names),
+        Question::LinkMetrics(link) => links::local_metrics(node, link),
+        Question::ResetLinkMetrics(link) => links::local_reset(node, link),
+        Question::Clients(filter) => Reply::rows(&clients::local_clients(node, filter).await),
+        Question::Subscriptions(filter) => {
+            Reply::rows(&clients::local_subscriptions(node, filter).await)
+        }
+        Question::Kick { client_id, purge } => {
+            Reply::Done(node.broker().kick(client_id.as_str().into(), *purge).await)
+        }
+        Question::Numbers => Reply::rows(&crate::metrics::local(node)),
+        Question::Audit { limit, source } => {
+            let wanted = |entry: &spanmq_api_model::AuditEntry| {
+                source.as_ref().is_none_or(|source| *source == entry.source)
+            };
+            Reply::rows(&node.audit().newest(*limit, wanted))
+        }
+    }
+}
+
+/// Asks all running members at once. Members that are known to be down are not asked; they and
+/// those that do not answer in time have no reply.
+pub(crate) async fn ask_all(node: &dyn Node, question: &Question) -> Vec<(String, Option<Reply>)> {
+    ask_some(node, question, |_| true).await
+}
+
+/// The same for the members whose name `wanted` takes.
+pub(crate) async fn ask_some(
+    node: &dyn Node,
+    question: &Question,
+    wanted: impl Fn(&str) -> bool,
+) -> Vec<(String, Option<Reply>)> {
+    let Some(bytes) = pack(question) else { return Vec::new() };
+    let members = node.cluster().members.into_iter().filter(|member| wanted(&member.name));
+    let asked = members.map(|member| {
+        let bytes = bytes.clone();
+        async move {
+            let reply = if member.id == node.id() {
+                Some(local(node, question).await)
+            } else if member.running {
+                let asking = tokio::time::timeout(ANSWER_LIMIT, node.ask(member.id, bytes));
+                asking.await.ok().flatten().and_then(|bytes| unpack(&bytes))
+            } else {
+                None
+            };
+            (member.name.to_string(), reply)
+        }
+    });
+    join_all(asked).await
+}
+
+/// Rows of all nodes with their node's name, and the nodes that did not answer.
+pub(crate) async fn gather<T: serde::de::DeserializeOwned>(
+    node: &dyn Node,
+    question: &Question,
+    only: Option<&str>,
+) -> (Vec<(String, T)>, Vec<String>) {
+    let mut rows = Vec::new();
+    let mut unreachable = Vec::new();
+    for (name, reply) in ask_some(node, question, |name| only.is_none_or(|o| o == name)).await {
+        match reply.and_then(Reply::into_rows::<T>) {
+            Some(found) => rows.push((name, found)),
+            None => unreachable.push(name),
+        }
+    }
+    (rows, unreachable)
+}
+
+pub(crate) fn rfc3339(at: SystemTime) -> String {
+    humantime::format_rfc3339_millis(at).to_string()
+}
+
+pub(crate) fn rfc3339_ms(ms: u64) -> String {
+    rfc3339(SystemTime::UNIX_EPOCH + Duration::from_millis(ms))
+}
