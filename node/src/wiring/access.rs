@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use spanmq_access::{
-    Acl, Action, ClientInfo, HashScheme, ImportKind, Permission, SaltPosition, UserIdType,
-    UserStore, import_csv, import_json,
+    Acl, Action, ClientInfo, Decision, HashScheme, ImportKind, Permission, SaltPosition, User,
+    UserIdType, UserStore, import_csv, import_json,
 };
 use spanmq_config::{Authenticator, BootstrapType, Config, HashName};
 use spanmq_mqtt::ports::{
     self, Authenticate, Authenticated, Authorize, BoxFuture, Client, Credentials,
 };
+use spanmq_raft::RaftNode;
 
 /// Principal of everybody who did not prove who he is: they cannot be told apart (A6).
 const ANONYMOUS: &str = "anonymous";
@@ -44,7 +45,14 @@ impl Access {
         }))
     }
 
-    fn decide(&self, credentials: &Credentials) -> Authenticated {
+    /// What the rules say.
+    pub(crate) fn check(&self, client: &ClientInfo, action: Action, topic: &str) -> Decision {
+        self.acl.load().check(client, action, topic)
+    }
+
+    /// `replicated` is the user of that name that was made over REST, if there is one; users of
+    /// the files come first.
+    fn decide(&self, credentials: &Credentials, replicated: Option<&User>) -> Authenticated {
         if let (Some(name), None) = (&credentials.cert_cn, &credentials.password) {
             return allowed(format!("cert:{name}"), false);
         }
@@ -66,9 +74,13 @@ impl Access {
                 Err(_) => {}
             }
         }
-        match self.users.is_empty() {
-            true => self.without_login(),
-            false => Authenticated::Denied(BAD_LOGIN),
+        match replicated {
+            Some(user) if password.is_some_and(|password| user.password.verify(password)) => {
+                allowed(format!("user:{}", user.user_id), user.is_superuser)
+            }
+            Some(_) => Authenticated::Denied(BAD_LOGIN),
+            None if self.users.is_empty() => self.without_login(),
+            None => Authenticated::Denied(BAD_LOGIN),
         }
     }
 
@@ -88,16 +100,24 @@ fn allowed(principal: String, is_superuser: bool) -> Authenticated {
 pub(crate) struct AccessPort {
     pub(crate) access: Arc<Access>,
     pub(crate) runtime: tokio::runtime::Handle,
+    pub(crate) raft: RaftNode,
 }
 
 impl Authenticate for AccessPort {
     /// Password hashes cost milliseconds by design: they are checked off the workers.
     fn authenticate(&self, credentials: Credentials) -> BoxFuture<Authenticated> {
         let access = self.access.clone();
-        if credentials.password.is_none() || access.users.is_empty() {
-            return Box::pin(std::future::ready(access.decide(&credentials)));
+        let replicated = credentials
+            .username
+            .as_deref()
+            .and_then(|name| spanmq_api::mqtt_user(&self.raft.state(), name));
+        let nobody = access.users.is_empty() && replicated.is_none();
+        if credentials.password.is_none() || nobody {
+            let decided = access.decide(&credentials, None);
+            return Box::pin(std::future::ready(decided));
         }
-        let checking = self.runtime.spawn_blocking(move || access.decide(&credentials));
+        let checking =
+            self.runtime.spawn_blocking(move || access.decide(&credentials, replicated.as_ref()));
         // A check that failed by itself denies (A3).
         Box::pin(async move { checking.await.unwrap_or(Authenticated::Denied(0x88)) })
     }
@@ -119,7 +139,7 @@ impl Authorize for AccessPort {
             ports::Action::Publish { qos, retain } => Action::Publish { qos: qos as u8, retain },
             ports::Action::Subscribe { qos } => Action::Subscribe { qos: qos as u8 },
         };
-        self.access.acl.load().check(&info, action, topic).is_allowed()
+        self.access.check(&info, action, topic).is_allowed()
     }
 }
 

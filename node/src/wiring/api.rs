@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
+use super::access::Access;
 use bytes::Bytes;
+use spanmq_access::{Action, ClientInfo, Decision};
+use spanmq_api::AuditLog;
 use spanmq_api::ports::{BoxFuture, ClusterView, MemberView, NoQuorum, Node};
 use spanmq_linking::Linking;
+use spanmq_mqtt::BrokerHandle;
 use spanmq_raft::RaftNode;
 use spanmq_state::{Applied, Command, NodeId, State};
 
@@ -15,6 +19,9 @@ pub(crate) const QUESTION: u16 = spanmq_raft::APPLICATION_KINDS + 2;
 pub(crate) struct ApiPort {
     pub(crate) raft: RaftNode,
     pub(crate) linking: Arc<Linking>,
+    pub(crate) broker: BrokerHandle,
+    pub(crate) access: Arc<Access>,
+    pub(crate) audit: Arc<AuditLog>,
     pub(crate) name: Arc<str>,
     pub(crate) cluster: Arc<str>,
 }
@@ -95,6 +102,18 @@ impl Node for ApiPort {
 
     fn linking(&self) -> Arc<Linking> {
         self.linking.clone()
+    }
+
+    fn broker(&self) -> BrokerHandle {
+        self.broker.clone()
+    }
+
+    fn check_access(&self, client: &ClientInfo, action: Action, topic: &str) -> Decision {
+        self.access.check(client, action, topic)
+    }
+
+    fn audit(&self) -> Arc<AuditLog> {
+        self.audit.clone()
     }
 }
 

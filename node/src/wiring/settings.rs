@@ -223,5 +223,8 @@ pub(crate) fn linking(config: &Config, node_id: u64) -> LinkingConfig {
 }
 
 pub(crate) fn api(config: &Config) -> ApiConfig {
-    ApiConfig { bind: config.dashboard.listeners.http.bind.0, workers: 2, links_style_emqx: false }
+    ApiConfig {
+        token_life: config.dashboard.token_expired_time,
+        ..ApiConfig::new(config.dashboard.listeners.http.bind.0)
+    }
 }
