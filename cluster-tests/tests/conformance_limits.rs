@@ -132,7 +132,7 @@ fn answers_are_bare_when_problem_information_is_not_wanted() -> anyhow::Result<(
     Ok(())
 }
 
-// [MQTT-3.1.2-29]
+// [MQTT-3.1.2-29] [MQTT-3.14.2-4]
 #[test]
 fn disconnect_explains_itself_only_when_that_is_wanted() -> anyhow::Result<()> {
     let node = node();
@@ -146,6 +146,7 @@ fn disconnect_explains_itself_only_when_that_is_wanted() -> anyhow::Result<()> {
             anyhow::bail!("{came:?}")
         };
         assert_eq!(added(properties), explains, "{came:?}");
+        assert!(properties.iter().all(|property| property.id() != 0x26), "{came:?}");
     }
     Ok(())
 }
