@@ -129,7 +129,7 @@ function Frame() {
         <button type="button" class="button quiet bare burger" aria-label={t("menu")} aria-expanded={open} aria-controls="menu" onClick={() => setOpen(!open)}>
           <Icon name={open ? "close" : "menu"} size={20} />
         </button>
-        <a class="brand" href="/">
+        <a class="brand" href="/" aria-label="SpanMQ">
           <Logo />
           <span>SpanMQ</span>
         </a>

@@ -11,10 +11,15 @@ export type Params = Record<string, string | number>;
 export const lang = signal<Lang>("en");
 const tables: Record<Lang, Record<Key, string>> = { en, zh };
 
+const PLURAL = /\{(\w+):((?:[^{}/]|\{\w+\})*)\/((?:[^{}]|\{\w+\})*)\}/g;
+
+/** `{name}` is the parameter, `{name:one/many}` chooses by whether it is 1. */
 export function fill(text: string, params: Params = {}): string {
-  return text.replace(/\{(\w+)\}/g, (whole, name: string) => {
+  const chosen = text.replace(PLURAL, (_, name: string, one: string, many: string) => (Number(params[name]) === 1 ? one : many));
+  return chosen.replace(/\{(\w+)\}/g, (whole, name: string) => {
     const value = params[name];
-    return value === undefined ? whole : String(value);
+    if (value === undefined) return whole;
+    return typeof value === "number" && value >= 10_000 ? value.toLocaleString("en-US") : String(value);
   });
 }
 

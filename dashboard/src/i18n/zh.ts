@@ -93,6 +93,7 @@ export const zh: Record<keyof typeof en, string> = {
   "health.both": "{nodes} 个节点中有 {down} 个离线，{links} 个已启用的连接中有 {ill} 个未运行。",
   "health.tolerates": "还可容忍 {count} 个节点故障。",
 
+  "health.tolerates.none": "不能再有节点故障。",
   "topology.title": "集群拓扑",
   "topology.here": "本集群",
   "topology.alt": "{name} 与 {count} 个远程集群；详情见图后的列表",
@@ -273,7 +274,6 @@ export const zh: Record<keyof typeof en, string> = {
   "others.lag": "最早缓存于",
   "others.pending": "待发送的路由变更",
   "others.bootstrap": "最近一次路由同步",
-  "others.revision": "设置版本",
   "node_status.title": "节点状态",
   "node_status.replication": "路由复制",
   "events.title": "事件",

@@ -69,10 +69,10 @@ export function LinkList() {
       title: t("links.actions"),
       cell: (link) => (
         <>
-          <Button small kind="quiet" icon="gear" label={t("links.settings.of", { name: link.name })} onClick={() => go(linkHref(link.name, "settings"))}>
+          <Button small kind="quiet" label={t("links.settings.of", { name: link.name })} onClick={() => go(linkHref(link.name, "settings"))}>
             {t("links.settings")}
           </Button>
-          <Button small kind="quiet" icon="trash" writes label={t("links.delete.of", { name: link.name })} onClick={() => void act(link, () => removeLink(link.name))}>
+          <Button small kind="quiet" writes label={t("links.delete.of", { name: link.name })} onClick={() => void act(link, () => removeLink(link.name))}>
             {t("delete")}
           </Button>
         </>
@@ -128,12 +128,12 @@ function Topics({ topics }: { topics: string[] }) {
   if (topics.length === 0) return <span class="soft">{t("state.send_only")}</span>;
   return (
     <span class="chips" title={topics.join("\n")}>
-      {topics.slice(0, 3).map((topic) => (
+      {topics.slice(0, 2).map((topic) => (
         <span class="chip" key={topic}>
           {topic}
         </span>
       ))}
-      {topics.length > 3 ? <span class="chip more">+{topics.length - 3}</span> : null}
+      {topics.length > 2 ? <span class="chip more">+{topics.length - 2}</span> : null}
     </span>
   );
 }
@@ -146,13 +146,13 @@ function Status({ link }: { link: Link }) {
   });
   const answered = (link.node_status ?? []).filter((node) => node.reason?.code !== "node_unreachable").length;
   const partial = answered < (link.node_status ?? []).length;
-  const reason = link.enable && state !== "running" && link.reason ? tell(link.reason, link).sentence : "";
+  const why = link.enable && state !== "running" && link.reason ? tell(link.reason, link).sentence : "";
+  const reason = partial ? t("partial.nodes", { answered, all: (link.node_status ?? []).length }) : why;
   return (
     <span class="stack">
       <Tag tone={toneOf(state)} tip={nodes.join("\n")}>
         {word("state", state)}
         {link.paused && link.enable ? ` · ${t("state.paused")}` : ""}
-        {partial ? ` · ${t("partial.nodes", { answered, all: (link.node_status ?? []).length })}` : ""}
       </Tag>
       {reason ? (
         <span class="soft cut" title={reason}>

@@ -40,7 +40,7 @@ export function Login() {
   };
 
   return (
-    <div class="login">
+    <main class="login">
       <div class="login-tools">
         <LangButton />
         <ThemeButton />
@@ -66,7 +66,7 @@ export function Login() {
           {t("login.submit")}
         </Button>
       </form>
-    </div>
+    </main>
   );
 }
 

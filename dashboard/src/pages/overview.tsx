@@ -70,7 +70,10 @@ export function Overview() {
   const shown = worstFirst(all).slice(0, SHOWN_MAX);
   const ready = nodes.value !== undefined && links.value !== undefined;
   const state = health(nodes.value ?? [], info?.quorum, all);
-  const troubled = shown.filter((link) => link.enable && link.reason && linkWord(link) !== "running").slice(0, 3);
+  // A silent node is told by the sentence and by the table of nodes, once and not per link.
+  const troubled = shown
+    .filter((link) => link.enable && link.reason && link.reason.code !== "node_unreachable" && linkWord(link) !== "running")
+    .slice(0, 3);
 
   return (
     <>
@@ -82,7 +85,10 @@ export function Overview() {
           <p>
             {t(state.key, state.params)}
             {info?.failures_tolerated === undefined ? null : (
-              <span class="health-more"> {t("health.tolerates", { count: info.failures_tolerated })}</span>
+              <span class="health-more">
+                {" "}
+                {info.failures_tolerated === 0 ? t("health.tolerates.none") : t("health.tolerates", { count: info.failures_tolerated })}
+              </span>
             )}
           </p>
         </div>
@@ -107,7 +113,7 @@ export function Overview() {
             <Topology local={info?.name ?? "–"} links={shown} traffic={links.value?.traffic ?? new Map()} more={all.length - shown.length} />
           )}
         </Card>
-        <Throughput out={history.current.out} inbound={history.current.in} />
+        <Throughput times={history.current.out.times} out={history.current.out.values} inbound={history.current.in} />
         <Card title={t("alarms.title")}>
           <Failure error={alarms.error} retry={alarms.refresh} />
           <Alarms alarms={alarms.value?.data} />
@@ -120,11 +126,10 @@ export function Overview() {
   );
 }
 
-function Throughput({ out, inbound }: { out: Samples; inbound: Samples }) {
-  const times = out.times;
+function Throughput({ times, out, inbound }: { times: number[]; out: number[]; inbound: Samples }) {
   const inAt = new Map(inbound.times.map((at, index) => [at, inbound.values[index] ?? null]));
   const received = times.map((at) => inAt.get(at) ?? null);
-  const now = { out: out.values.at(-1), in: inbound.values.at(-1) };
+  const now = { out: out.at(-1), in: inbound.values.at(-1) };
   const show = (value: number | undefined) => (value === undefined ? "–" : showRate(value));
   return (
     <Card title={t("throughput.title")} note={t("unit.rate")}>
@@ -138,7 +143,7 @@ function Throughput({ out, inbound }: { out: Samples; inbound: Samples }) {
         times={times}
         label={t("throughput.alt", { out: show(now.out), in: show(now.in) })}
         series={[
-          { label: t("direction.out"), color: "--series-out", values: out.values },
+          { label: t("direction.out"), color: "--series-out", values: out },
           { label: t("direction.in"), color: "--series-in", values: received },
         ]}
       />
@@ -177,7 +182,7 @@ function NodeTable({ nodes }: { nodes: NodeInfo[] }) {
   const applied = Math.max(...nodes.map((node) => node.applied ?? 0), cluster.value?.applied ?? 0);
   const lagOf = (node: NodeInfo) => node.lag ?? (node.applied === undefined ? undefined : Math.max(applied - node.applied, 0));
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label={t("nodes.title")}>
+    <div class="scroll" tabIndex={0} role="group" aria-label={t("nodes.title")}>
       <table class="table">
         <thead>
           <tr>

@@ -38,19 +38,20 @@ export function Topology(props: { local: string; links: Link[]; traffic: Map<str
   const boxWidth = phone ? 92 : 190;
   const height = Math.max(links.length * ROW + 8, 112);
   const middle = height / 2;
+  const own = Math.min(Math.max(60, links.length * 26 + 12), height - 8);
   const right = width - boxWidth;
   return (
     <figure class="topology">
       <svg viewBox={`0 0 ${width} ${height}`} role="img" aria-label={t("topology.alt", { name: local, count: links.length })}>
         <defs>
           {(["good", "busy", "bad", "warn", "off"] as const).map((tone) => (
-            <marker key={tone} id={`head-${tone}`} viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">
+            <marker key={tone} id={`head-${tone}`} viewBox="0 0 8 8" refX="7" refY="4" markerWidth="10" markerHeight="10" markerUnits="userSpaceOnUse" orient="auto">
               <path d="M0 0.5 8 4 0 7.5z" class={`arrow-head ${tone}`} />
             </marker>
           ))}
         </defs>
         <g class="cluster local">
-          <rect x="1" y={middle - 30} width={boxWidth} height="60" rx="8" />
+          <rect x="1" y={middle - own / 2} width={boxWidth} height={own} rx="8" />
           <text x={1 + boxWidth / 2} y={middle - 2} text-anchor="middle" class="cluster-name">
             {short(local, phone ? 12 : 24)}
           </text>
@@ -65,7 +66,7 @@ export function Topology(props: { local: string; links: Link[]; traffic: Map<str
           const state = linkWord(link);
           // From the box of this cluster to the row of the remote, then straight.
           const bend = boxWidth + (phone ? 22 : 70);
-          const start = middle + (links.length > 1 ? ((index / (links.length - 1)) * 2 - 1) * 20 : 0);
+          const start = middle + (links.length > 1 ? ((index / (links.length - 1)) * 2 - 1) * (own / 2 - 16) : 0);
           const curve = (up: number) =>
             `M${boxWidth + 3} ${start + up} C${bend} ${start + up} ${bend - (phone ? 14 : 40)} ${y + up} ${bend + 8} ${y + up} L${right - 5} ${y + up}`;
           const back = (up: number) =>

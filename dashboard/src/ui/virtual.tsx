@@ -188,7 +188,7 @@ export function VirtualTable<T>(props: TableProps<T>) {
     );
   }
   return (
-    <div class={`vtable ${props.class}`} role="table" aria-label={props.label} aria-rowcount={rows.count + 1}>
+    <div class={`vtable ${props.class}`} role="table" aria-label={props.label} aria-rowcount={rows.count + 1} ref={box} tabIndex={0}>
       <div role="rowgroup" class="vhead">
         <div role="row" aria-rowindex={1}>
           {columns.map((column) => (
@@ -198,10 +198,8 @@ export function VirtualTable<T>(props: TableProps<T>) {
           ))}
         </div>
       </div>
-      <div role="rowgroup" class="vbody" ref={box} tabIndex={0} aria-label={props.label}>
-        <div role="presentation" class="vspace" style={{ height: `${rows.count * height}px` }}>
-          {drawn}
-        </div>
+      <div role="rowgroup" class="vbody" style={{ height: `${rows.count * height}px` }}>
+        {drawn}
       </div>
     </div>
   );

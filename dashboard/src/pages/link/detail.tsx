@@ -117,7 +117,9 @@ function LinkOverview({ link }: { link: Link }) {
   const told = link.reason && (state !== "running" || link.paused);
   return (
     <>
-      {told && link.reason ? <ReasonNotice reason={link.reason} tone={toneOf(link.paused && state === "running" ? "paused" : state)} link={link} local={local} /> : null}
+      {told && link.reason ? (
+        <ReasonNotice reason={link.reason} tone={toneOf(link.paused && state === "running" ? "paused" : state)} link={link} local={local} who={whose(link)} />
+      ) : null}
       {(link.warnings ?? []).map((warning) => (
         <ReasonNotice key={warning.code} reason={warning} tone="warn" link={link} local={local} />
       ))}
@@ -128,21 +130,30 @@ function LinkOverview({ link }: { link: Link }) {
       <Statistics link={link} report={metrics.value} history={history.current} refresh={metrics.refresh} />
       <NodeStatusTable link={link} report={metrics.value} local={local} />
       <div class="grid two">
-        <TestConnection body={() => ({ ...toJson(toForm(link), link), name: link.name })} ready card />
+        <div>
+          <TestConnection body={() => ({ ...toJson(toForm(link), link), name: link.name })} ready />
+          <Card
+            title={t("routes.browser")}
+            actions={
+              <Button small onClick={() => setRoutesOpen(!routesOpen)}>
+                {t(routesOpen ? "routes.hide" : "routes.show")}
+              </Button>
+            }
+          >
+            {routesOpen ? <RouteBrowser name={link.name} /> : <p class="soft">{t("routes.hint")}</p>}
+          </Card>
+        </div>
         <Events name={link.name} />
       </div>
-      <Card
-        title={t("routes.browser")}
-        actions={
-          <Button small onClick={() => setRoutesOpen(!routesOpen)}>
-            {t(routesOpen ? "routes.hide" : "routes.show")}
-          </Button>
-        }
-      >
-        {routesOpen ? <RouteBrowser name={link.name} /> : <p class="soft">{t("routes.hint")}</p>}
-      </Card>
     </>
   );
+}
+
+/** The nodes that the reason is about, unless it is about all. */
+function whose(link: Link): string {
+  const rows = link.node_status ?? [];
+  const named = rows.filter((row) => row.reason?.code === link.reason?.code);
+  return named.length > 0 && named.length < rows.length ? named.map((row) => row.node).join(", ") : "";
 }
 
 function SinceText({ at }: { at: string }) {

@@ -14,7 +14,7 @@ export function NodeStatusTable({ link, report, local }: { link: Link; report: M
   const silent = nodes.filter((node) => statuses.get(node)?.reason?.code === "node_unreachable");
   return (
     <Card title={t("node_status.title")} {...(silent.length > 0 ? { note: t("partial.nodes", { answered: nodes.length - silent.length, all: nodes.length }) } : {})}>
-      <div class="scroll" tabIndex={0} role="region" aria-label={t("node_status.title")}>
+      <div class="scroll" tabIndex={0} role="group" aria-label={t("node_status.title")}>
         <table class="table">
           <thead>
             <tr>

@@ -104,14 +104,14 @@ export function Statistics({ link, report, history, refresh }: Props) {
         </div>
         <div class="stats-other">
           <h3>{t("others.title")}</h3>
-          <Facts items={others(metrics, link)} />
+          <Facts items={others(metrics)} />
         </div>
       </div>
     </Card>
   );
 }
 
-function others(metrics: ReturnType<typeof chosen>, link: Link): [string, string][] {
+function others(metrics: ReturnType<typeof chosen>): [string, string][] {
   const number = (value: number | undefined) => (value === undefined ? "–" : showCount(value));
   const facts: [string, string][] = [
     [t("others.routes"), number(metrics?.router.routes)],
@@ -133,6 +133,5 @@ function others(metrics: ReturnType<typeof chosen>, link: Link): [string, string
     facts.push([t("others.pending"), number(replication.pending)]);
     facts.push([t("others.bootstrap"), replication.bootstraps === 0 ? "–" : showMicros(replication.last_bootstrap_ms * 1000)]);
   }
-  if (link.revision !== undefined) facts.push([t("others.revision"), String(link.revision)]);
   return facts;
 }

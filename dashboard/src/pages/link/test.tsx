@@ -15,7 +15,6 @@ interface Props {
   body: () => unknown;
   /** There is enough to try. */
   ready: boolean;
-  card?: boolean;
 }
 
 export function TestConnection({ body, ready }: Props) {
