@@ -21,6 +21,7 @@ use crate::mail::SlotKey;
 use crate::ports::{Action, Authenticated, Client, Credentials};
 use crate::shared::{Shared, random_u64};
 use crate::transport::Opened;
+use crate::worker::moving::Barrier;
 use crate::worker::slot::ConnStart;
 use crate::worker::{Attach, WorkerCell};
 
@@ -60,7 +61,7 @@ impl Admitted {
     /// Puts session and connection together; yields their key and number.
     pub(crate) fn attach(
         self,
-        worker: &WorkerCell,
+        cell: &WorkerCell,
         shared: &Shared,
         io: &Io<Sealed>,
         mut permit: Permit,
@@ -85,7 +86,7 @@ impl Admitted {
             silence_max: parts.silence_max,
             permit,
         };
-        let mut worker = worker.borrow_mut();
+        let mut worker = cell.borrow_mut();
         worker.begin();
         let (session, moved) = match parts.fetched {
             Fetched::Nothing => (None, None),
@@ -99,6 +100,7 @@ impl Admitted {
                 (worker.give_up(&parts.client.client_id, keep), None)
             }
         };
+        let came_from_elsewhere = moved.is_some();
         let key = worker.attach(Attach {
             client: parts.client,
             terms: parts.terms,
@@ -110,6 +112,10 @@ impl Admitted {
             connack: parts.connack,
             moved,
         });
+        drop(worker);
+        if came_from_elsewhere {
+            Barrier::settle(cell, shared, key);
+        }
         (key, number)
     }
 }

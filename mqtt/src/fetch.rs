@@ -53,8 +53,15 @@ impl Drop for Arrival {
     fn drop(&mut self) {
         if let Some(key) = self.buffer.take() {
             let (client, export) = (self.client.clone(), self.export.take());
-            let mut worker = self.worker.borrow_mut();
-            worker.keep_arrived(key, client, self.epoch, export, &self.got);
+            let got = self.take_got();
+            let (kept, shared) = {
+                let mut worker = self.worker.borrow_mut();
+                let kept = worker.keep_arrived(key, client, self.epoch, export, got);
+                (kept, worker.shared.clone())
+            };
+            if let Some(key) = kept {
+                Barrier::settle(&self.worker, &shared, key);
+            }
         }
     }
 }
@@ -109,6 +116,9 @@ async fn move_here(
     let mailbox = &shared.workers[usize::from(old)];
     let client_id = client.client_id.clone();
     let subscriptions = ask(mailbox, move |worker| worker.freeze(&client_id)).await.flatten()?;
+    // What was sent to both before the old worker began to note has come to this one after this.
+    let here = worker.borrow().id;
+    Barrier::raise(&shared.workers, here).await.ok()?;
     let (buffer, visible) = {
         let mut worker = worker.borrow_mut();
         let (buffer, batch) = worker.expect_session(client, subscriptions);

@@ -12,7 +12,12 @@ use support::client::{Client, Connect};
 
 #[test]
 fn a_client_that_reconnects_all_the_time_gets_each_message_once_and_in_order() {
-    let broker = TestBroker::with(|config| config.workers = 3);
+    let broker = TestBroker::with(|config| {
+        config.workers = 3;
+        // Publishers do not wait for the reader here.
+        config.limits.inbox_messages_max = 1_000_000;
+        config.limits.inbox_bytes_max = 1 << 30;
+    });
     let address = broker.address();
     let mut client = Client::dial(address, true);
     client.connect(&Connect::resume("nomad", 600));

@@ -53,7 +53,7 @@ impl Worker {
         self.journal_whole(key, &messages);
         if let Some((buffer, got)) = moved {
             let buffer = self.take_buffer(buffer);
-            self.pour(buffer, key, &got);
+            self.pour(buffer, key, got);
         }
         self.write(key, |encoder, out| encoder.connack(&connack, out));
         self.mark_dirty(key);

@@ -91,6 +91,9 @@ impl Worker {
             return None;
         }
         let slot = self.slots.at_mut(index)?;
+        if slot.got.as_ref().is_some_and(|got| got.contains(&message.id)) {
+            return None;
+        }
         let delivered = slot.session.deliver(self.now, message, options, &mut self.scratch.ops);
         if slot.moving.is_some() && !matches!(delivered, Delivered::Dropped(_)) {
             slot.note_got(message.id);

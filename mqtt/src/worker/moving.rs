@@ -1,10 +1,14 @@
 //! A session moves to another worker of this node without missing or repeating a message.
 //!
 //! 1. The old worker closes the connection and notes which messages the session still gets.
-//! 2. The new worker takes the subscriptions and buffers what it gets for them.
-//! 3. When publishers see the new worker, each worker sends a barrier behind all it has sent to
-//!    the old one. After these the old worker gets nothing that the new one does not get too.
-//! 4. The session moves; the buffer follows, but for what the session has got already.
+//! 2. A barrier of each worker, behind all it has sent, comes to the new worker: a message that
+//!    was sent to both and comes to the new one from now on is noted by the old one. (The new
+//!    worker may be known for the same filters already, through other clients.)
+//! 3. The new worker takes the subscriptions and buffers what it gets for them.
+//! 4. When publishers see the new worker, barriers go to the old one. After these it gets nothing
+//!    that the new one does not get too.
+//! 5. The session moves; the buffer follows, but for what the session has got already.
+//! 6. A last barrier to the new worker: behind it no copy of what was noted comes any more.
 //!
 //! Order per publisher holds: what was sent to the old worker comes before the buffer.
 
@@ -21,14 +25,15 @@ use spanmq_state::Epoch;
 use spanmq_topic::Subscription;
 use tokio::sync::oneshot;
 
-use super::Worker;
 use super::close::Close;
 use super::slot::Slot;
 use super::timers::Due;
+use super::{Worker, WorkerCell};
 use crate::clients::Place;
 use crate::mail::{Mail, SlotKey};
 use crate::mailbox::Mailbox;
 use crate::ports::{Client, Outcome};
+use crate::shared::Shared;
 
 /// Ids noted for one move at most. More would mean a move that never ended; then a message may
 /// come twice.
@@ -52,25 +57,37 @@ pub(crate) struct Buffer {
     waiting: Vec<(Arc<Message>, MatchedOptions, Option<u32>)>,
 }
 
-/// Counts the workers whose barrier has reached the old worker.
+/// Counts the workers whose barrier has arrived.
 pub(crate) struct Barrier {
     open: AtomicUsize,
     done: Mutex<Option<oneshot::Sender<()>>>,
 }
 
 impl Barrier {
-    /// Sends the barrier through all workers; the receiver learns when it is complete.
-    pub(crate) fn raise(workers: &[Mailbox<Mail>], old: u16) -> oneshot::Receiver<()> {
+    /// Sends the barrier through all workers to one; the receiver learns when all have arrived.
+    pub(crate) fn raise(workers: &[Mailbox<Mail>], to: u16) -> oneshot::Receiver<()> {
         let (done, complete) = oneshot::channel();
         let open = AtomicUsize::new(workers.len());
         let barrier = Arc::new(Self { open, done: Mutex::new(Some(done)) });
         for worker in workers {
             let barrier = barrier.clone();
             worker.send(Mail::Task(Box::new(move |worker: &mut Worker| {
-                worker.turn.barrier(old, barrier);
+                worker.turn.barrier(to, barrier);
             })));
         }
         complete
+    }
+
+    /// Step 6: forgets what a session got elsewhere, once no copy of it is on its way.
+    pub(crate) fn settle(worker: &WorkerCell, shared: &Shared, key: SlotKey) {
+        let here = worker.borrow().id;
+        let arrived = Self::raise(&shared.workers, here);
+        let worker = worker.clone();
+        tokio::task::spawn_local(async move {
+            if arrived.await.is_ok() {
+                worker.borrow_mut().forget_got(key);
+            }
+        });
     }
 
     /// One worker's barrier has arrived.
@@ -103,7 +120,7 @@ impl Worker {
         Some(subscriptions.map(|(filter, options)| (filter.clone(), *options)).collect())
     }
 
-    /// Step 2, on the new worker: yields the place of the buffer, and the batch of route changes
+    /// Step 3, on the new worker: yields the place of the buffer, and the batch of route changes
     /// that makes it visible.
     pub(crate) fn expect_session(
         &mut self,
@@ -140,7 +157,7 @@ impl Worker {
         visible
     }
 
-    /// Step 4, on the old worker.
+    /// Step 5, on the old worker.
     pub(crate) fn leave(&mut self, client_id: &str) -> Option<Left> {
         let place = self.shared.clients.place(client_id)?;
         let slot = self.slots.get_mut(place.key).filter(|_| place.worker == self.id)?;
@@ -149,21 +166,30 @@ impl Worker {
         Some(Left { export, got })
     }
 
-    /// Step 4, on the new worker: takes the buffer's place away.
+    /// Step 5, on the new worker: takes the buffer's place away.
     pub(crate) fn take_buffer(&mut self, key: SlotKey) -> Buffer {
         let slot = self.remove(key);
         slot.and_then(|mut slot| slot.buffer.take()).unwrap_or_default()
     }
 
-    /// Gives the session what came for it before it did.
-    pub(crate) fn pour(&mut self, buffer: Buffer, key: SlotKey, got: &HashSet<MessageId>) {
+    /// Gives the session what came for it before it did. What it has got already is passed over,
+    /// now and until [`Worker::forget_got`].
+    pub(crate) fn pour(&mut self, buffer: Buffer, key: SlotKey, got: HashSet<MessageId>) {
+        if let Some(slot) = self.slots.get_mut(key) {
+            slot.got = Some(got);
+        }
         for (message, options, ticket) in buffer.waiting {
-            if !got.contains(&message.id) {
-                self.deliver_one(key.index, &message, &options, ticket);
-            }
+            self.deliver_one(key.index, &message, &options, ticket);
             if let Some(ticket) = ticket {
                 self.release(ticket, Outcome::Held);
             }
+        }
+    }
+
+    /// No copy of what the session had got elsewhere is on its way here any more.
+    pub(crate) fn forget_got(&mut self, key: SlotKey) {
+        if let Some(slot) = self.slots.get_mut(key) {
+            slot.got = None;
         }
     }
 
@@ -174,12 +200,13 @@ impl Worker {
         client: Arc<Client>,
         epoch: Epoch,
         export: Option<Box<SessionExport>>,
-        got: &HashSet<MessageId>,
-    ) {
+        got: HashSet<MessageId>,
+    ) -> Option<SlotKey> {
         self.begin();
         let messages = export.as_ref().map(|export| export.messages.clone()).unwrap_or_default();
         let Some(session) = export.and_then(|export| self.import(*export, epoch)) else {
-            return self.spill_buffer(buffer);
+            self.spill_buffer(buffer);
+            return None;
         };
         let mut slot = Slot::new(session, client.clone());
         slot.ends_at = slot.session.meta().expiry.ends_at(self.now);
@@ -192,6 +219,7 @@ impl Worker {
         self.journal_whole(key, &messages);
         let buffer = self.take_buffer(buffer);
         self.pour(buffer, key, got);
+        Some(key)
     }
 
     /// The move has failed: what was buffered is held by nobody.

@@ -33,6 +33,8 @@ pub(crate) struct Slot {
     pub(crate) replays: VecDeque<Replay>,
     /// On its way to another worker: what it still gets here.
     pub(crate) moving: Option<HashSet<MessageId>>,
+    /// Came from another worker with these; copies of them may still be on their way to this one.
+    pub(crate) got: Option<HashSet<MessageId>>,
     /// Not here yet: what comes for it.
     pub(crate) buffer: Option<Buffer>,
 }
@@ -51,6 +53,7 @@ impl Slot {
             journaled: false,
             replays: VecDeque::new(),
             moving: None,
+            got: None,
             buffer: None,
         }
     }
