@@ -7,10 +7,11 @@ import type {
   Explain,
   Link,
   LinkEvent,
-  LinkRoute,
+  LinkRoutes,
   LoginAnswer,
   MetricsReport,
   NodeInfo,
+  NodeNumbers,
   Page,
   Route,
   Subscription,
@@ -19,17 +20,9 @@ import type {
 
 const link = (name: string) => `/cluster/links/link/${encodeURIComponent(name)}`;
 
-/** Lists come as `{data, meta}` or as a plain array; both read the same. */
-export function asPage<T>(answer: Page<T> | T[] | undefined): Page<T> {
-  if (Array.isArray(answer)) {
-    return { data: answer, meta: { page: 1, limit: answer.length, count: answer.length, hasnext: false } };
-  }
-  return { ...answer, data: answer?.data ?? [], meta: answer?.meta ?? { page: 1, limit: 0 } };
-}
-
 export interface PageQuery {
-  page: number;
   limit: number;
+  cursor?: string | undefined;
   [filter: string]: string | number | undefined;
 }
 
@@ -42,7 +35,9 @@ export const api = {
 
   cluster: (o: Call = {}) => call<ClusterInfo>("/cluster", o),
   nodes: (o: Call = {}) => call<NodeInfo[]>("/nodes", o),
-  alarms: async (o: Call = {}) => asPage(await call<Page<Alarm> | Alarm[]>("/alarms", { ...o, query: { activated: true, limit: 100 } })),
+  stats: (o: Call = {}) => call<NodeNumbers[]>("/stats", o),
+  metrics: (o: Call = {}) => call<NodeNumbers[]>("/metrics", o),
+  alarms: (o: Call = {}) => call<Alarm[]>("/alarms", { ...o, query: { activated: true } }),
 
   // The words of EMQX tell pool and replication apart; the words of the guide follow from them
   // (model/status.ts), not the other way round.
@@ -60,19 +55,15 @@ export const api = {
     call<Link>(`${link(name)}/${paused ? "pause" : "resume"}`, { method: "POST" }),
   linkMetrics: (name: string, o: Call = {}) => call<MetricsReport>(`${link(name)}/metrics`, o),
   resetLinkMetrics: (name: string) => call<void>(`${link(name)}/metrics/reset`, { method: "PUT" }),
-  linkEvents: async (name: string, o: Call = {}) =>
-    asPage(await call<Page<LinkEvent> | LinkEvent[]>(`${link(name)}/events`, o)),
-  linkRoutes: async (name: string, query: PageQuery, o: Call = {}) =>
-    asPage(await call<Page<LinkRoute> | LinkRoute[]>(`${link(name)}/routes`, { ...o, query })),
+  linkEvents: (name: string, o: Call = {}) => call<LinkEvent[]>(`${link(name)}/events`, o),
+  linkRoutes: (name: string, query: { page: number; limit: number; filter?: string | undefined }, o: Call = {}) =>
+    call<LinkRoutes>(`${link(name)}/routes`, { ...o, query }),
   testLink: (body: unknown, o: Call = {}) =>
     call<TestReport>("/cluster/links/test", { ...o, method: "POST", body }),
   explain: (topic: string, o: Call = {}) => call<Explain>("/cluster/links/explain", { ...o, query: { topic } }),
 
-  clients: async (query: PageQuery, o: Call = {}) =>
-    asPage(await call<Page<Client> | Client[]>("/clients", { ...o, query })),
+  clients: (query: PageQuery, o: Call = {}) => call<Page<Client>>("/clients", { ...o, query }),
   kickClient: (id: string) => call<void>(`/clients/${encodeURIComponent(id)}`, { method: "DELETE" }),
-  subscriptions: async (query: PageQuery, o: Call = {}) =>
-    asPage(await call<Page<Subscription> | Subscription[]>("/subscriptions", { ...o, query })),
-  routes: async (query: PageQuery, o: Call = {}) =>
-    asPage(await call<Page<Route> | Route[]>("/routes", { ...o, query })),
+  subscriptions: (query: PageQuery, o: Call = {}) => call<Page<Subscription>>("/subscriptions", { ...o, query }),
+  routes: (query: PageQuery, o: Call = {}) => call<Page<Route>>("/routes", { ...o, query }),
 };

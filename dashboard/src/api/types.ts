@@ -122,51 +122,60 @@ export interface LinkEvent {
   part: string;
   who: string;
   state: string;
-  reason?: string | Reason | null;
+  reason?: string | null;
   message?: string | null;
 }
 
-export interface LinkRoute {
-  filter: string;
+export interface LearntRoute {
+  topic: string;
+  id: string;
   /** Who at the remote wants it. */
-  actors?: (string | { actor: string; route?: string; incarnation?: number })[];
-  stale?: boolean;
+  actors: string[];
+  stale: boolean;
 }
 
-export interface TestStep {
-  step: string;
-  ok: boolean;
-  ms?: number;
-  detail?: string;
+export interface SentRoute {
+  /** What the remote is told. */
+  topic: string;
+  /** The subscription here that it comes from. */
+  subscription: string;
+  nodes: string[];
+}
+
+/** Both lists have the same page and limit. */
+export interface LinkRoutes {
+  learnt: LearntRoute[];
+  sent: SentRoute[];
+  held_since?: string;
+  meta: { page: number; limit: number; learnt_count: number; hasnext: boolean };
 }
 
 /** POST /cluster/links/test. */
 export interface TestReport {
-  ok?: boolean;
-  /** The last step that went well. */
+  ok: boolean;
+  /** The last step that was tried. */
   reached?: string;
-  steps?: TestStep[];
-  total_ms?: number;
-  limits?: Record<string, unknown>;
-  reason?: Reason | null;
+  steps: { step: string; ok: boolean; took_ms?: number }[];
+  connack?: Record<string, unknown>;
+  /** Machine word; `message` has sentence, detail and advice. */
+  reason?: string;
+  message?: string;
+  warnings?: { code: string; message: string }[];
 }
 
 /** GET /cluster/links/explain?topic=T. */
 export interface Explain {
   topic: string;
-  local?: {
-    node: string;
-    subscribers?: number;
-    filters?: string[];
-    reason?: Reason;
-  }[];
-  shared?: { group: string; filter: string; nodes?: string[] }[];
-  links?: {
-    link: string;
-    carries: boolean;
-    filters?: string[];
-    reason?: Reason | null;
-  }[];
+  /** Filters with subscribers in this cluster. */
+  local: string[];
+  links: { name: string; forwarded: boolean; matching: string[]; wanted: string[]; because: string }[];
+}
+
+/** GET /stats and /metrics: one row per node. */
+export interface NodeNumbers {
+  node?: string;
+  reachable: boolean;
+  [name: string]: number | string | boolean | undefined;
 }
 
 export interface ClusterInfo {
@@ -217,7 +226,6 @@ export interface Client {
   connected?: boolean;
   ip_address?: string;
   port?: number;
-  peer?: string;
   proto_ver?: number;
   keepalive?: number;
   connected_at?: string;
@@ -231,23 +239,28 @@ export interface Subscription {
   topic: string;
   qos?: number;
   node?: string;
-  nl?: number | boolean;
-  rap?: number | boolean;
-  rh?: number;
+  nl?: number;
+  rap?: number;
+  subid?: number;
 }
 
 export interface Route {
   topic: string;
-  node?: string;
-  nodes?: string[];
-  group?: string;
+  nodes: string[];
+  /** Shared subscriptions of this filter. */
+  groups?: { group: string; nodes: { node: string; members: number }[] }[];
 }
 
+/** A page ends with a cursor, to be handed back for the next one. */
 export interface Page<T> {
   data: T[];
-  meta: { page: number; limit: number; count?: number; hasnext?: boolean };
-  /** Nodes that did not answer; the page is partial then. */
-  missing?: string[];
+  meta: {
+    limit: number;
+    hasnext: boolean;
+    cursor?: string;
+    /** Nodes that did not answer; the page is partial then. */
+    unreachable?: string[];
+  };
 }
 
 export interface LoginAnswer {

@@ -176,16 +176,22 @@ export const REASONS: Record<string, Entry> = {
     zh: ["该连接在本集群已暂停：消息被缓存，不发送。", "请恢复该连接。"],
   },
   starting: { en: ["The link is starting."], zh: ["该连接正在启动。"] },
-  // Answers of the topic tester.
-  no_matching_route: {
-    en: ["The remote has no subscriber for this topic within its list of topics."],
-    zh: ["远程集群的主题列表内没有该主题的订阅者。"],
-  },
-  from_link: {
-    en: ["What came over a link is not forwarded again."],
-    zh: ["经集群连接到达的消息不再转发。"],
-  },
 };
+
+/** What the topic tester's answer says about each link, word by word. */
+export const BECAUSE: Record<string, string> = {
+  "topics that begin with $ never leave the cluster": "以 $ 开头的主题不会离开本集群。",
+  "the link is disabled here": "该连接在本集群已停用。",
+  "the remote has not told us any route yet": "远程集群尚未告知任何路由。",
+  "no filter that the remote asked for matches": "远程集群请求的主题过滤器均不匹配。",
+  "the remote asked for it; the link is paused, so it is kept": "远程集群需要此主题；连接已暂停，消息会被缓存。",
+  "the remote asked for it and is silent now, so it is kept": "远程集群需要此主题但目前没有响应，消息会被缓存。",
+  "the remote asked for it": "远程集群需要此主题。",
+};
+
+export function because(text: string): string {
+  return lang.value === "zh" ? (BECAUSE[text] ?? text) : text;
+}
 
 export interface Told {
   sentence: string;

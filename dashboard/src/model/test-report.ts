@@ -1,40 +1,36 @@
-/** The answer of a connection test, as the five stages that everybody sees (LINK-SPEC 4.4). */
-import type { TestReport } from "../api/types";
+/** The answer of a connection test, as the stages that everybody sees (LINK-SPEC 4.4). */
+import type { Reason, TestReport } from "../api/types";
 
-export const STAGES = ["tcp", "tls", "connect", "subscribe", "handshake"] as const;
+/** Name and TLS are stages only where the server names them. */
+export const STAGES = ["tcp", "connack", "suback", "handshake"] as const;
 
 export interface Stage {
   step: string;
   state: "done" | "failed" | "skipped" | "waiting";
   ms?: number;
-  detail?: string;
 }
 
-/** Stages that the server names itself keep its order; names are compared without case. */
 export function stages(report: TestReport | undefined): Stage[] {
-  const steps = report?.steps;
-  if (steps && steps.length > 0) {
-    const told = steps.map((one) => ({
-      step: one.step.toLowerCase(),
-      state: one.ok ? ("done" as const) : ("failed" as const),
-      ...(one.ms === undefined ? {} : { ms: one.ms }),
-      ...(one.detail ? { detail: one.detail } : {}),
-    }));
-    const failed = told.some((one) => one.state === "failed");
-    const rest = STAGES.filter((step) => !told.some((one) => one.step === step));
-    // TLS that was not asked for is no stage of this test.
-    return [...told, ...(failed ? rest.filter((step) => step !== "tls").map((step) => ({ step, state: "skipped" as const })) : [])];
-  }
-  const reached = STAGES.findIndex((step) => step === report?.reached?.toLowerCase());
-  return STAGES.map((step, index) => {
-    if (!report) return { step, state: "waiting" };
-    if (index <= reached) return { step, state: "done" };
-    return { step, state: index === reached + 1 && report.ok !== true ? "failed" : "skipped" };
-  });
+  if (!report) return STAGES.map((step) => ({ step, state: "waiting" }));
+  const told: Stage[] = report.steps.map((one) => ({
+    step: one.step,
+    state: one.ok ? "done" : "failed",
+    ...(one.took_ms === undefined ? {} : { ms: one.took_ms }),
+  }));
+  const rest = report.ok ? [] : STAGES.filter((step) => !told.some((one) => one.step === step));
+  return [...told, ...rest.map((step): Stage => ({ step, state: "skipped" }))];
 }
 
-export function verdict(report: TestReport): boolean {
-  if (report.ok !== undefined) return report.ok;
-  if (report.steps && report.steps.length > 0) return report.steps.every((step) => step.ok) && !report.reason;
-  return report.reached?.toLowerCase() === "handshake";
+/**
+ * `message` is sentence, detail in brackets and advice in one text. With the known sentence of the
+ * word they are told apart; without it all of it is the sentence.
+ */
+export function reasonOf(report: TestReport, sentence: string | undefined): Reason | undefined {
+  const { reason: code, message = "" } = report;
+  if (!code) return undefined;
+  if (!sentence || !message.startsWith(sentence)) return { code, message };
+  const rest = message.slice(sentence.length).trim();
+  const close = rest.startsWith("(") ? rest.indexOf(")") : -1;
+  const detail = close > 0 ? ` ${rest.slice(0, close + 1)}` : "";
+  return { code, message: sentence + detail, advice: rest.slice(close + 1).trim() };
 }

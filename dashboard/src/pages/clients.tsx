@@ -16,7 +16,7 @@ export function Clients() {
   const search = useListSearch();
   const [busy, setBusy] = useState("");
   const rows = usePages(
-    (page, limit, signal) => api.clients({ page, limit, like_clientid: search.settled || undefined }, { signal }),
+    ({ limit, cursor }, signal) => api.clients({ limit, cursor, like_clientid: search.settled || undefined }, { signal }),
     search.settled,
   );
   const kick = async (client: Client) => {
@@ -43,7 +43,7 @@ export function Clients() {
     {
       name: "peer",
       title: t("clients.address"),
-      cell: (row) => <span class="mono cut">{row.peer ?? (row.ip_address ? `${row.ip_address}:${row.port ?? ""}` : "–")}</span>,
+      cell: (row) => <span class="mono cut">{row.ip_address ? `${row.ip_address}:${row.port ?? ""}` : "–"}</span>,
     },
     { name: "proto", title: t("clients.version"), cell: (row) => (row.proto_ver === undefined ? "–" : (VERSIONS[row.proto_ver] ?? row.proto_ver)) },
     { name: "subs", title: t("clients.subscriptions"), end: true, cell: (row) => row.subscriptions_cnt ?? "–" },

@@ -1,6 +1,7 @@
 /** What clients, subscriptions and routes have in common: search, count, a long table. */
 import { useState } from "preact/hooks";
 import { t } from "../i18n";
+import type { Children } from "../ui/icons";
 import { Empty, Failure, Notice, PageHead } from "../ui/blocks";
 import { Button, Spinner } from "../ui/controls";
 import { Search, useSettled } from "../ui/search";
@@ -22,6 +23,8 @@ export function ListPage<T>(props: {
   class: string;
   search: ListSearch;
   searchLabel: string;
+  /** What is searched for, where there is a choice. */
+  searchBy?: Children;
   none: string;
   rows: Paged<T>;
   columns: readonly Column<T>[];
@@ -37,9 +40,10 @@ export function ListPage<T>(props: {
         </Button>
       </PageHead>
       <div class="tools">
+        {props.searchBy}
         <Search value={search.text} onInput={search.setText} label={props.searchLabel} />
         <span class="soft" role="status">
-          {rows.loading ? "" : t("count", { count: rows.count })}
+          {rows.loading ? "" : t(rows.more ? "count.more" : "count", { count: rows.known })}
         </span>
       </div>
       <Failure error={rows.error} retry={rows.refresh} />

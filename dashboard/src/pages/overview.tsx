@@ -1,7 +1,7 @@
 /** One sentence of health, then what it is made of. */
 import { useRef } from "preact/hooks";
 import { api } from "../api/endpoints";
-import type { Alarm, Link, NodeInfo } from "../api/types";
+import type { Alarm, Link, NodeInfo, NodeNumbers } from "../api/types";
 import { t, word } from "../i18n";
 import { CounterRate, Samples } from "../model/statistics";
 import { health, linkWord, toneOf } from "../model/status";
@@ -32,13 +32,17 @@ function worstFirst(links: Link[]): Link[] {
 
 export function Overview() {
   const rates = useRef(new Map<string, CounterRate>());
-  const history = useRef({ out: new Samples(SAMPLES_MAX), in: new Samples(SAMPLES_MAX) });
+  const history = useRef({ out: new Samples(SAMPLES_MAX), in: new Samples(SAMPLES_MAX), published: new Samples(SAMPLES_MAX) });
+  const published = useRef(new CounterRate());
   const nodes = usePoll((signal) => api.nodes({ signal }), 5000, ["nodes"]);
+  const stats = usePoll((signal) => api.stats({ signal }), 5000, ["stats"]);
   const alarms = usePoll((signal) => api.alarms({ signal }), 10_000, ["alarms"]);
   const links = usePoll(
     async (signal): Promise<Now> => {
       const all = await api.links({ signal });
       const shown = worstFirst(all).slice(0, SHOWN_MAX);
+      // Numbers of the whole broker are worth less than the links: without them the rest is shown.
+      const broker = api.metrics({ signal }).catch(() => undefined);
       const metrics = await Promise.all(
         shown.map((link) => api.linkMetrics(link.name, { signal }).then((report) => report.metrics).catch(() => undefined)),
       );
@@ -57,6 +61,9 @@ export function Overview() {
         inbound += inRate ?? 0;
         known ||= inRate !== undefined;
       });
+      const rows = (await broker)?.filter((row) => row.reachable);
+      const rate = rows && published.current.next(now, sumOf(rows, "publishes_received"));
+      if (rate !== undefined) history.current.published.push(now, rate);
       history.current.out.push(now, out);
       if (known) history.current.in.push(now, inbound);
       return { links: all, traffic };
@@ -113,39 +120,61 @@ export function Overview() {
             <Topology local={info?.name ?? "–"} links={shown} traffic={links.value?.traffic ?? new Map()} more={all.length - shown.length} />
           )}
         </Card>
-        <Throughput times={history.current.out.times} out={history.current.out.values} inbound={history.current.in} />
+        <Throughput
+          times={history.current.out.times}
+          out={history.current.out.values}
+          inbound={aligned(history.current.out, history.current.in)}
+          published={aligned(history.current.out, history.current.published)}
+        />
         <Card title={t("alarms.title")}>
           <Failure error={alarms.error} retry={alarms.refresh} />
-          <Alarms alarms={alarms.value?.data} />
+          <Alarms alarms={alarms.value} />
         </Card>
         <Card title={t("nodes.title")} class="span2">
-          <NodeTable nodes={nodes.value ?? []} />
+          <NodeTable nodes={withStats(nodes.value ?? [], stats.value)} />
         </Card>
       </div>
     </>
   );
 }
 
-function Throughput({ times, out, inbound }: { times: number[]; out: number[]; inbound: Samples }) {
-  const inAt = new Map(inbound.times.map((at, index) => [at, inbound.values[index] ?? null]));
-  const received = times.map((at) => inAt.get(at) ?? null);
-  const now = { out: out.at(-1), in: inbound.values.at(-1) };
-  const show = (value: number | undefined) => (value === undefined ? "–" : showRate(value));
+const sumOf = (rows: NodeNumbers[], name: string) =>
+  rows.reduce((sum, row) => sum + (typeof row[name] === "number" ? row[name] : 0), 0);
+
+/** Values of `other` at the times of `base`, with gaps where it has none. */
+function aligned(base: Samples, other: Samples): (number | null)[] {
+  const at = new Map(other.times.map((time, index) => [time, other.values[index] ?? null]));
+  return base.times.map((time) => at.get(time) ?? null);
+}
+
+function withStats(nodes: NodeInfo[], stats: NodeNumbers[] | undefined): NodeInfo[] {
+  return nodes.map((node) => {
+    const row = stats?.find((one) => one.node === node.node && one.reachable);
+    const connections = node.connections ?? row?.["connections"];
+    return typeof connections === "number" ? { ...node, connections } : node;
+  });
+}
+
+type Values = (number | null)[];
+
+function Throughput(props: { times: number[]; out: Values; inbound: Values; published: Values }) {
+  const show = (values: Values) => {
+    const last = values.at(-1);
+    return last === undefined || last === null ? "–" : showRate(last);
+  };
+  const lines = [
+    { color: "published", text: t("throughput.published"), values: props.published },
+    { color: "out", text: t("direction.out"), values: props.out },
+    { color: "in", text: t("direction.in"), values: props.inbound },
+  ];
+  const now = lines.map(({ color, text, values }) => ({ color, text, value: show(values) }));
   return (
     <Card title={t("throughput.title")} note={t("unit.rate")}>
-      <Legend
-        items={[
-          { color: "out", text: t("direction.out"), value: show(now.out) },
-          { color: "in", text: t("direction.in"), value: show(now.in) },
-        ]}
-      />
+      <Legend items={now} />
       <Chart
-        times={times}
-        label={t("throughput.alt", { out: show(now.out), in: show(now.in) })}
-        series={[
-          { label: t("direction.out"), color: "--series-out", values: out },
-          { label: t("direction.in"), color: "--series-in", values: received },
-        ]}
+        times={props.times}
+        label={now.map((line) => `${line.text}: ${line.value}`).join(", ")}
+        series={lines.map(({ color, text, values }) => ({ label: text, color: `--series-${color}`, values }))}
       />
     </Card>
   );
@@ -181,6 +210,8 @@ const memory = (value: number | string | undefined) =>
 function NodeTable({ nodes }: { nodes: NodeInfo[] }) {
   const applied = Math.max(...nodes.map((node) => node.applied ?? 0), cluster.value?.applied ?? 0);
   const lagOf = (node: NodeInfo) => node.lag ?? (node.applied === undefined ? undefined : Math.max(applied - node.applied, 0));
+  const hasMemory = nodes.some((node) => node.memory_used !== undefined);
+  const hasUptime = nodes.some((node) => node.uptime !== undefined);
   return (
     <div class="scroll" tabIndex={0} role="group" aria-label={t("nodes.title")}>
       <table class="table">
@@ -193,8 +224,8 @@ function NodeTable({ nodes }: { nodes: NodeInfo[] }) {
             <th class="end">{t("nodes.applied")}</th>
             <th class="end">{t("nodes.lag")}</th>
             <th class="end">{t("nodes.connections")}</th>
-            <th class="end">{t("nodes.memory")}</th>
-            <th class="end">{t("nodes.uptime")}</th>
+            {hasMemory ? <th class="end">{t("nodes.memory")}</th> : null}
+            {hasUptime ? <th class="end">{t("nodes.uptime")}</th> : null}
             <th>{t("nodes.version")}</th>
           </tr>
         </thead>
@@ -216,8 +247,8 @@ function NodeTable({ nodes }: { nodes: NodeInfo[] }) {
                 <td class="end">{node.applied ?? (own ? cluster.value?.applied : undefined) ?? "–"}</td>
                 <td class="end">{lagOf(node) ?? "–"}</td>
                 <td class="end">{node.connections ?? "–"}</td>
-                <td class="end">{memory(node.memory_used)}</td>
-                <td class="end">{node.uptime === undefined ? "–" : showDuration(node.uptime)}</td>
+                {hasMemory ? <td class="end">{memory(node.memory_used)}</td> : null}
+                {hasUptime ? <td class="end">{node.uptime === undefined ? "–" : showDuration(node.uptime)}</td> : null}
                 <td>{node.version ?? "–"}</td>
               </tr>
             );

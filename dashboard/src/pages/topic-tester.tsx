@@ -1,17 +1,38 @@
 /** Where a message with this topic would go, and why not elsewhere. */
 import { useEffect, useState } from "preact/hooks";
 import { api } from "../api/endpoints";
-import type { Explain } from "../api/types";
+import type { Explain, Route } from "../api/types";
 import { t } from "../i18n";
-import { tell } from "../i18n/reasons";
+import { because } from "../i18n/reasons";
 import { go, linkHref } from "../router";
 import { Card, Empty, Failure, PageHead } from "../ui/blocks";
 import { Button, Spinner, Tag } from "../ui/controls";
 import { Field, Input } from "../ui/fields";
 
+/** Filters whose nodes and groups are looked up; the rest is shown by name. */
+const LOOKED_UP_MAX = 20;
+
+interface Found {
+  explain: Explain;
+  routes: (Route | undefined)[];
+}
+
+async function ask(topic: string, signal: AbortSignal): Promise<Found> {
+  const explain = await api.explain(topic, { signal });
+  const routes = await Promise.all(
+    explain.local.slice(0, LOOKED_UP_MAX).map((filter) =>
+      api.routes({ limit: 1, topic: filter }, { signal }).then(
+        (page) => page.data[0],
+        () => undefined,
+      ),
+    ),
+  );
+  return { explain, routes };
+}
+
 export function TopicTester({ topic }: { topic: string }) {
   const [text, setText] = useState(topic);
-  const [answer, setAnswer] = useState<Explain | undefined>();
+  const [answer, setAnswer] = useState<Found | undefined>();
   const [error, setError] = useState<unknown>();
   const [busy, setBusy] = useState(false);
   const [again, setAgain] = useState(0);
@@ -20,8 +41,7 @@ export function TopicTester({ topic }: { topic: string }) {
     const stop = new AbortController();
     setBusy(true);
     setError(undefined);
-    api
-      .explain(topic, { signal: stop.signal })
+    ask(topic, stop.signal)
       .then(setAnswer, (failure: unknown) => {
         if (stop.signal.aborted) return;
         setAnswer(undefined);
@@ -52,7 +72,7 @@ export function TopicTester({ topic }: { topic: string }) {
       </form>
       <Failure error={error} retry={() => setAgain(again + 1)} />
       {busy && !answer ? <Spinner /> : null}
-      {answer && topic ? <Answer answer={answer} /> : null}
+      {answer && topic ? <Answer found={answer} /> : null}
     </>
   );
 }
@@ -69,39 +89,29 @@ function Filters({ filters }: { filters: string[] | undefined }) {
   );
 }
 
-function Answer({ answer }: { answer: Explain }) {
-  const local = answer.local ?? [];
-  const shared = answer.shared ?? [];
-  const links = answer.links ?? [];
-  const carrying = links.filter((link) => link.carries);
-  const others = links.filter((link) => !link.carries);
+function Answer({ found }: { found: Found }) {
+  const { explain, routes } = found;
+  const links = [...explain.links].sort((a, b) => Number(b.forwarded) - Number(a.forwarded));
+  const groups = routes.flatMap((route) => (route?.groups ?? []).map((group) => ({ ...group, filter: route?.topic ?? "" })));
   return (
     <div class="grid two">
       <Card title={t("tester.local")}>
-        {local.length === 0 ? <Empty title={t("tester.local.none")} /> : null}
+        {explain.local.length === 0 ? <Empty title={t("tester.local.none")} /> : null}
         <ul class="rows">
-          {local.map((row) => (
-            <li key={row.node} class={row.reason ? "partial" : ""}>
-              <p>
-                <strong>{row.node}</strong>{" "}
-                <span class="soft">
-                  {row.reason ? tell(row.reason).sentence : row.subscribers === undefined ? "" : t("tester.subscribers", { count: row.subscribers })}
-                </span>
-              </p>
-              <Filters filters={row.filters} />
+          {explain.local.map((filter, index) => (
+            <li key={filter}>
+              <span class="chip">{filter}</span> <span class="soft">{routes[index]?.nodes.join(", ")}</span>
             </li>
           ))}
         </ul>
-        {shared.length > 0 ? <h3>{t("tester.shared")}</h3> : null}
+        {groups.length > 0 ? <h3>{t("tester.shared")}</h3> : null}
         <ul class="rows">
-          {shared.map((row) => (
-            <li key={row.group + row.filter}>
-              <p>
-                <code>
-                  $share/{row.group}/{row.filter}
-                </code>{" "}
-                <span class="soft">{(row.nodes ?? []).join(", ")}</span>
-              </p>
+          {groups.map((group) => (
+            <li key={group.group + group.filter}>
+              <span class="chip">
+                $share/{group.group}/{group.filter}
+              </span>{" "}
+              <span class="soft">{group.nodes.map((one) => `${one.node} (${one.members})`).join(", ")}</span>
             </li>
           ))}
         </ul>
@@ -109,14 +119,14 @@ function Answer({ answer }: { answer: Explain }) {
       <Card title={t("tester.links")}>
         {links.length === 0 ? <Empty title={t("tester.links.none")} /> : null}
         <ul class="rows">
-          {[...carrying, ...others].map((row) => (
-            <li key={row.link}>
+          {links.map((row) => (
+            <li key={row.name}>
               <p>
-                <Tag tone={row.carries ? "good" : "off"}>{t(row.carries ? "tester.carries" : "tester.not")}</Tag>{" "}
-                <a href={linkHref(row.link)}>{row.link}</a>
+                <Tag tone={row.forwarded ? "good" : "off"}>{t(row.forwarded ? "tester.carries" : "tester.not")}</Tag>{" "}
+                <a href={linkHref(row.name)}>{row.name}</a>
               </p>
-              <Filters filters={row.filters} />
-              {row.reason ? <p class="soft">{tell(row.reason).sentence}</p> : null}
+              <p class="soft">{because(row.because)}</p>
+              <Filters filters={row.matching} />
             </li>
           ))}
         </ul>

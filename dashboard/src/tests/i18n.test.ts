@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { en } from "../i18n/en";
 import { fill } from "../i18n";
-import { REASONS, tellIn } from "../i18n/reasons";
+import { BECAUSE, REASONS, tellIn } from "../i18n/reasons";
 import { zh } from "../i18n/zh";
 
 const names = (text: string) => [...new Set([...text.matchAll(/\{(\w+)\}/g)].map((match) => match[1] ?? ""))];
@@ -73,4 +73,11 @@ test("a reason keeps its detail and its lines to paste in Chinese", () => {
   expect(told.paste).toBe('{"name":"us"}');
   expect(tellIn("en", reason).sentence).toBe(reason.message);
   expect(tellIn("zh", { code: "brand_new", message: "Something new." }).sentence).toBe("Something new.");
+});
+
+test("every answer of the topic tester is translated", () => {
+  const rust = readFileSync("../api/src/links/explain.rs", "utf8");
+  const said = [...rust.matchAll(/^ +\(\)(?: if [^=]+)? => "([^"]+)",/gm)].map((match) => match[1] ?? "");
+  expect(said.length).toBeGreaterThan(5);
+  expect(Object.keys(BECAUSE).sort()).toEqual(said.sort());
 });

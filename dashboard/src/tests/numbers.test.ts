@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { Forwarding } from "../api/types";
 import { CounterRate, Samples, slices } from "../model/statistics";
-import { stages, verdict } from "../model/test-report";
+import { reasonOf, stages } from "../model/test-report";
 import { linkHref, parse } from "../router";
 
 const forwarding = (part: Partial<Forwarding>): Forwarding => ({
@@ -35,19 +35,33 @@ test("samples keep the newest and ignore what is not newer", () => {
 });
 
 test("a test shows what was reached, what failed and what was not tried", () => {
-  const failed = { ok: false, steps: [{ step: "tcp", ok: true, ms: 3 }, { step: "connect", ok: false, ms: 9 }] };
+  const failed = {
+    ok: false,
+    reached: "connack",
+    steps: [
+      { step: "dns", ok: true, took_ms: 0 },
+      { step: "tcp", ok: true, took_ms: 3 },
+      { step: "connack", ok: false, took_ms: 9 },
+    ],
+  };
   expect(stages(failed).map((stage) => [stage.step, stage.state])).toEqual([
+    ["dns", "done"],
     ["tcp", "done"],
-    ["connect", "failed"],
-    ["subscribe", "skipped"],
+    ["connack", "failed"],
+    ["suback", "skipped"],
     ["handshake", "skipped"],
   ]);
-  expect(verdict(failed)).toBe(false);
-  const short = { reached: "connect", reason: { code: "acl_denied", message: "no" } };
-  expect(stages(short).map((stage) => stage.state)).toEqual(["done", "done", "done", "failed", "skipped"]);
-  expect(verdict(short)).toBe(false);
-  expect(verdict({ reached: "handshake" })).toBe(true);
+  expect(stages({ ok: true, steps: [{ step: "tcp", ok: true }] })).toHaveLength(1);
   expect(stages(undefined).every((stage) => stage.state === "waiting")).toBe(true);
+});
+
+test("sentence, detail and advice of a failed test are told apart", () => {
+  const sentence = "The remote refuses the user name or password.";
+  const report = { ok: false, steps: [], reason: "login_refused", message: `${sentence} (0x86) Check username.` };
+  expect(reasonOf(report, sentence)).toEqual({ code: "login_refused", message: `${sentence} (0x86)`, advice: "Check username." });
+  expect(reasonOf({ ...report, message: `${sentence} Check.` }, sentence)).toMatchObject({ message: sentence, advice: "Check." });
+  expect(reasonOf({ ...report, message: "Something new." }, undefined)).toEqual({ code: "login_refused", message: "Something new." });
+  expect(reasonOf({ ok: true, steps: [] }, sentence)).toBeUndefined();
 });
 
 test("every link has an address, even one that is called create", () => {

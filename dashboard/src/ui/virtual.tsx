@@ -1,6 +1,6 @@
 /**
  * A table that draws only the rows in sight, over data that the server gives in pages: 100,000
- * clients are one scroll bar and never more than some hundred rows in memory.
+ * clients are one scroll bar and never more than some thousand rows in memory.
  */
 import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Page } from "../api/types";
@@ -9,35 +9,52 @@ import { retryTick } from "../api/client";
 import type { Children } from "./icons";
 
 export interface Rows<T> {
-  /** How many there are; grows while the server does not say. */
   count: number;
   at: (index: number) => T | undefined;
   /** Called with the range in sight. */
   see: (from: number, to: number) => void;
 }
 
-export const PAGE_ROWS = 100;
+export const PAGE_ROWS = 200;
 /** Pages kept: what was scrolled past is read again when it comes back. */
 const PAGES_MAX = 20;
+/** Empty rows at the end while more is to come. */
+const MORE_ROWS = 12;
 
 export interface Paged<T> extends Rows<T> {
+  /** Rows known to be there, and whether there are more. */
+  known: number;
+  more: boolean;
   error: unknown;
   loading: boolean;
   refresh: () => void;
+  /** Nodes that did not answer. */
   missing: string[];
 }
 
 interface Book<T> {
   pages: Map<number, T[]>;
-  count: number;
+  /** Where each page begins; the first begins without a cursor. */
+  cursors: Map<number, string | undefined>;
+  known: number;
+  more: boolean;
   asked: Set<number>;
   missing: string[];
   error: unknown;
 }
 
-const blank = <T,>(): Book<T> => ({ pages: new Map(), count: 0, asked: new Set(), missing: [], error: undefined });
+function blank<T>(): Book<T> {
+  return { pages: new Map(), cursors: new Map([[0, undefined]]), known: 0, more: false, asked: new Set(), missing: [], error: undefined };
+}
 
-export function usePages<T>(read: (page: number, limit: number, signal: AbortSignal) => Promise<Page<T>>, key: string): Paged<T> {
+/** What a reader is asked for: a cursor, or for those without cursors the page's number from 1. */
+export interface Wanted {
+  page: number;
+  cursor: string | undefined;
+  limit: number;
+}
+
+export function usePages<T>(read: (wanted: Wanted, signal: AbortSignal) => Promise<Page<T>>, key: string): Paged<T> {
   const book = useRef<Book<T>>(blank());
   const [, draw] = useState(0);
   const stop = useRef<AbortController>(new AbortController());
@@ -48,16 +65,22 @@ export function usePages<T>(read: (page: number, limit: number, signal: AbortSig
 
   const load = useCallback(async (number: number) => {
     const into = book.current;
-    if (into.asked.has(number)) return;
+    if (into.asked.has(number) || !into.cursors.has(number)) return;
     into.asked.add(number);
     const signal = stop.current.signal;
     try {
-      const page = await reader.current(number + 1, PAGE_ROWS, signal);
+      const wanted = { page: number + 1, cursor: into.cursors.get(number), limit: PAGE_ROWS };
+      const page = await reader.current(wanted, signal);
       if (signal.aborted) return;
       into.pages.set(number, page.data);
       const seen = number * PAGE_ROWS + page.data.length;
-      into.count = page.meta.count ?? Math.max(into.count, seen + (page.meta.hasnext ? PAGE_ROWS : 0));
-      into.missing = page.missing ?? [];
+      const last = !page.meta.hasnext || page.data.length < PAGE_ROWS;
+      if (!last) into.cursors.set(number + 1, page.meta.cursor);
+      if (seen >= into.known || last) {
+        into.known = seen;
+        into.more = !last;
+      }
+      into.missing = page.meta.unreachable ?? [];
       into.error = undefined;
       for (const old of [...into.pages.keys()]) {
         if (into.pages.size <= PAGES_MAX) break;
@@ -99,7 +122,9 @@ export function usePages<T>(read: (page: number, limit: number, signal: AbortSig
 
   const current = book.current;
   return {
-    count: current.count,
+    count: current.known + (current.more ? MORE_ROWS : 0),
+    known: current.known,
+    more: current.more,
     at: (index) => book.current.pages.get(Math.floor(index / PAGE_ROWS))?.[index % PAGE_ROWS],
     see,
     error: current.error,

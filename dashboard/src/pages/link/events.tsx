@@ -5,6 +5,7 @@ import type { LinkEvent, Reason } from "../../api/types";
 import { t, word } from "../../i18n";
 import { tell } from "../../i18n/reasons";
 import { toneOf } from "../../model/status";
+import { cluster } from "../../state/cluster";
 import { usePoll } from "../../state/poll";
 import { Card, Empty, Failure, When } from "../../ui/blocks";
 import { Button } from "../../ui/controls";
@@ -12,17 +13,18 @@ import { Button } from "../../ui/controls";
 const FIRST = 8;
 
 function reasonOf(event: LinkEvent): Reason | undefined {
-  if (!event.reason) return undefined;
-  return typeof event.reason === "string" ? { code: event.reason, message: event.message ?? "" } : event.reason;
+  return event.reason ? { code: event.reason, message: event.message ?? "" } : undefined;
 }
 
 export function Events({ name }: { name: string }) {
   const polled = usePoll((signal) => api.linkEvents(name, { signal }), 5000, ["events", name]);
   const [all, setAll] = useState(false);
-  const events = [...(polled.value?.data ?? [])].sort((a, b) => (a.at < b.at ? 1 : a.at > b.at ? -1 : 0));
+  const events = [...(polled.value ?? [])].sort((a, b) => (a.at < b.at ? 1 : a.at > b.at ? -1 : 0));
+  // Each node keeps its own events; the one that answers is named.
+  const node = cluster.value && cluster.value.nodes.length > 1 ? cluster.value.self : "";
   const shown = all ? events : events.slice(0, FIRST);
   return (
-    <Card title={t("events.title")}>
+    <Card title={t("events.title")} {...(node ? { note: t("events.node", { node }) } : {})}>
       <Failure error={polled.error} retry={polled.refresh} />
       {polled.value && events.length === 0 ? <Empty title={t("events.none")} /> : null}
       <ol class="events">
@@ -36,7 +38,6 @@ export function Events({ name }: { name: string }) {
               {reason ? <p>{tell(reason).sentence}</p> : null}
               <p class="soft">
                 <When at={event.at} />
-                {event.node ? ` · ${event.node}` : ""}
               </p>
             </li>
           );

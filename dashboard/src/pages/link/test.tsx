@@ -5,7 +5,8 @@ import { api } from "../../api/endpoints";
 import type { TestReport } from "../../api/types";
 import { t, word } from "../../i18n";
 import { complaints } from "../../model/refusal";
-import { stages, verdict } from "../../model/test-report";
+import { reasonOf, stages } from "../../model/test-report";
+import { REASONS } from "../../i18n/reasons";
 import { Card, Facts, Failure, ReasonNotice } from "../../ui/blocks";
 import { Button } from "../../ui/controls";
 import { Icon } from "../../ui/icons";
@@ -37,7 +38,8 @@ export function TestConnection({ body, ready }: Props) {
     setBusy(false);
   };
   const refused = error instanceof Refusal && error.status === 400 ? complaints(error.code, error.message) : [];
-  const good = report ? verdict(report) : undefined;
+  const good = report?.ok;
+  const reason = report ? reasonOf(report, REASONS[report.reason ?? ""]?.en[0]) : undefined;
   return (
     <Card
       title={t("test.title")}
@@ -71,18 +73,20 @@ export function TestConnection({ body, ready }: Props) {
               </span>
               <span>{word("stage", stage.step)}</span>
               <span class="sr-only">{busy ? t("loading") : word("stage.state", stage.state)}</span>
-              {stage.detail ? <span class="soft cut">{stage.detail}</span> : null}
-              <span class="stage-ms">{stage.ms === undefined ? "" : `${stage.ms < 10 ? stage.ms.toFixed(1) : Math.round(stage.ms)} ms`}</span>
+              <span class="stage-ms">{stage.ms === undefined ? "" : `${Math.round(stage.ms)} ms`}</span>
             </li>
           ))}
         </ol>
       ) : null}
       {report && good !== undefined ? <p class={good ? "verdict good" : "verdict bad"}>{t(good ? "test.good" : "test.bad")}</p> : null}
-      {report?.reason ? <ReasonNotice reason={report.reason} tone={good ? "warn" : "bad"} /> : null}
-      {report?.limits && Object.keys(report.limits).length > 0 ? (
+      {reason ? <ReasonNotice reason={reason} tone={good ? "warn" : "bad"} /> : null}
+      {(report?.warnings ?? []).map((warning) => (
+        <ReasonNotice key={warning.code} reason={warning} tone="warn" />
+      ))}
+      {report?.connack ? (
         <details>
           <summary>{t("test.limits")}</summary>
-          <Facts items={Object.entries(report.limits).map(([name, value]) => [name.replaceAll("_", " "), String(value)])} />
+          <Facts items={Object.entries(report.connack).filter(([, value]) => value !== null).map(([name, value]) => [name.replaceAll("_", " "), String(value)])} />
         </details>
       ) : null}
     </Card>
