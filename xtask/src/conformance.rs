@@ -83,12 +83,17 @@ fn scan(text: &str, file: &str, claims: &mut Claims) {
             waiting.extend(found);
             continue;
         }
-        if line.starts_with("#[") && line.contains("test") {
+        if is_test_attribute(line) {
             is_test = true;
             current = None;
-        } else if let Some(name) = function_name(line).filter(|_| is_test) {
+        } else if let Some(name) = function_name(line) {
+            // Ids in the docs of a function that is no test claim nothing.
+            if !std::mem::take(&mut is_test) {
+                waiting.clear();
+                current = None;
+                continue;
+            }
             current = Some(format!("`{file}` {name}"));
-            is_test = false;
         }
         if let Some(test) = &current {
             for id in waiting.drain(..) {
@@ -101,13 +106,20 @@ fn scan(text: &str, file: &str, claims: &mut Claims) {
     }
 }
 
+/// `#[test]`, `#[tokio::test]` and the like; not `#[cfg(test)]`.
+fn is_test_attribute(line: &str) -> bool {
+    let name = line.strip_prefix("#[").map(|rest| rest.split(['(', ']']).next().unwrap_or_default());
+    name.is_some_and(|name| name == "test" || name.ends_with("::test"))
+}
+
 fn ids(line: &str) -> Vec<String> {
     let tags = line.split('[').skip(1).filter_map(|rest| rest.split_once(']'));
     tags.map(|(tag, _)| tag).filter(|t| t.starts_with("MQTT")).map(str::to_owned).collect()
 }
 
 fn function_name(line: &str) -> Option<&str> {
-    let rest = line.strip_prefix("pub ").unwrap_or(line);
+    let rest = line.strip_prefix("pub(crate) ").unwrap_or(line);
+    let rest = rest.strip_prefix("pub ").unwrap_or(rest);
     let rest = rest.strip_prefix("async ").unwrap_or(rest).strip_prefix("fn ")?;
     rest.split(['(', '<']).next()
 }
@@ -159,6 +171,14 @@ mod tests {
         scan(text, "t.rs", &mut claims);
         assert_eq!(claims["MQTT-3.1.0-1"], ["`t.rs` first_packet"]);
         assert_eq!(claims["MQTT311-3.1.0-1"], ["`t.rs` first_packet"]);
+    }
+
+    #[test]
+    fn an_id_in_the_docs_of_other_code_claims_nothing() {
+        let mut claims = Claims::new();
+        let text = "/// [MQTT-3.1.0-1]\npub(crate) fn code() {}\n#[cfg(test)]\nmod tests {\n#[test]\nfn t() {}\n}\n";
+        scan(text, "c.rs", &mut claims);
+        assert!(claims.is_empty(), "{claims:?}");
     }
 
     #[test]
