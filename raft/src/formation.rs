@@ -1,12 +1,12 @@
-//! How a node comes to its cluster: founds it, is let in, or comes back; and how it is told of
-//! its own removal.
+//! How a node comes to its cluster: founds it, is let in, or comes back, and announces itself.
+//! What follows from the membership is in `members`.
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use openraft::error::{InitializeError, RaftError};
 use spanmq_port::{
-    Acceptor, CaError, ClusterId, Credentials, EnrolError, JoinToken, ListenError,
-    NodeId as PortNodeId, PeerState, Port, Purpose, Refusal, RequestError, Security, enrol,
+    Acceptor, CaError, ClusterId, Credentials, EnrolError, JoinToken, ListenError, Port, Purpose,
+    RequestError, Security, enrol,
 };
 use spanmq_state::{
     Batch, Command, Reply,
@@ -19,19 +19,15 @@ use crate::{
     core::{Core, Phase},
     handlers::{Joins, Queries, RaftRequests, Wires},
     identity::{ClusterIdentity, Stage},
-    join::{JoinRequest, Learner, next_voter},
+    join::JoinRequest,
     kinds,
     leader::{self, LeaderRequest},
-    leading,
     options::{Formation, PortSecurity},
-    types::NodeId,
 };
 
 /// Pause between two rounds of asking all seeds.
 const ROUND_PAUSE: Duration = Duration::from_millis(200);
 const ASK_TIMEOUT: Duration = Duration::from_secs(8);
-/// Between two looks whether a learner may vote.
-const PROMOTION_PAUSE: Duration = Duration::from_millis(200);
 const CERTIFICATES: &str = "cluster-tls";
 
 /// Why a node does not come to its cluster.
@@ -183,7 +179,7 @@ async fn initialize(core: &Arc<Core>, cluster: &ClusterIdentity) -> Result<(), F
     founded.map(drop).map_err(|error| FormationError::Raft(error.to_string()))
 }
 
-fn set_stage(core: &Core, stage: Stage) -> Result<(), IdentityError> {
+pub(crate) fn set_stage(core: &Core, stage: Stage) -> Result<(), IdentityError> {
     core.update_identity(|identity| {
         if let Some(cluster) = &mut identity.cluster {
             cluster.stage = stage;
@@ -314,21 +310,6 @@ fn become_member(core: &Arc<Core>) {
 
 /// Tells the cluster of this run of the node: once it is a member with a leader.
 async fn announce(core: Arc<Core>) {
-    let member = |core: &Core| {
-        let identity = core.identity.lock();
-        let told = &core.options.announcement;
-        Member {
-            id: core.me,
-            name: identity.node_name.as_str().into(),
-            disk_id: u128::from_be_bytes(identity.instance),
-            incarnation: identity.incarnation,
-            cluster_addr: core.advertised.lock().as_str().into(),
-            api_addr: told.api_addr.as_str().into(),
-            mqtt_addrs: told.mqtt_addrs.iter().map(|addr| addr.as_str().into()).collect(),
-            version: told.version.as_str().into(),
-            features: told.features,
-        }
-    };
     loop {
         // Our log must have begun: then our vote counts from now on (see `Stage::Member`).
         if core.metrics_until(ROUND_PAUSE, |now| now.last_log_index.is_some()).await {
@@ -338,149 +319,72 @@ async fn announce(core: Arc<Core>) {
     if let Err(error) = set_stage(&core, Stage::Member) {
         tracing::error!(%error, "the identity file cannot be written");
     }
-    loop {
-        tell_new_address(&core).await;
-        let command = Command::Cluster(ClusterCommand::PutMember(member(&core)));
-        let request = LeaderRequest::Propose(Batch::from(command));
-        let told = leader::ask(&core, request, core.options.propose_timeout).await;
-        match told {
-            Ok(leader::LeaderAnswer::Applied(applied)) => {
-                match applied.replies.first() {
-                    Some(Reply::Cluster(ClusterReply::Done { .. } | ClusterReply::Unchanged)) => {}
-                    other => {
-                        tracing::error!(?other, "the cluster did not take this node's announcement")
-                    }
-                }
-                return;
-            }
-            other => tracing::debug!(?other, "announcing again"),
+    while *core.phase.borrow() == Phase::Member {
+        if tell_address(&core).await && tell_member(&core).await {
+            return;
         }
         tokio::time::sleep(ROUND_PAUSE).await;
     }
 }
 
+async fn tell_member(core: &Arc<Core>) -> bool {
+    let command = Command::Cluster(ClusterCommand::PutMember(member(core)));
+    let request = LeaderRequest::Propose(Batch::from(command));
+    match leader::ask(core, request, core.options.propose_timeout).await {
+        Ok(leader::LeaderAnswer::Applied(applied)) => {
+            let reply = applied.replies.first();
+            if !matches!(
+                reply,
+                Some(Reply::Cluster(ClusterReply::Done { .. } | ClusterReply::Unchanged))
+            ) {
+                tracing::error!(?reply, "the cluster did not take this node's announcement");
+            }
+            true
+        }
+        other => {
+            tracing::debug!(?other, "announcing again");
+            false
+        }
+    }
+}
+
+fn member(core: &Core) -> Member {
+    let identity = core.identity.lock();
+    let told = &core.options.announcement;
+    Member {
+        id: core.me,
+        name: identity.node_name.as_str().into(),
+        disk_id: u128::from_be_bytes(identity.instance),
+        incarnation: identity.incarnation,
+        cluster_addr: core.advertised.lock().as_str().into(),
+        api_addr: told.api_addr.as_str().into(),
+        mqtt_addrs: told.mqtt_addrs.iter().map(|addr| addr.as_str().into()).collect(),
+        version: told.version.as_str().into(),
+        features: told.features,
+    }
+}
+
 /// A leader that knows only our old address cannot reach us, so we ask whom we can reach.
-async fn tell_new_address(core: &Core) {
+/// True when the membership has our present address.
+async fn tell_address(core: &Arc<Core>) -> bool {
     let info = core.info();
-    if core.members().get(&core.me).is_none_or(|known| *known == info) {
-        return;
+    match core.members().get(&core.me) {
+        Some(known) if *known == info => return true,
+        Some(_) => {}
+        // Our own admission has not reached us yet.
+        None => return false,
     }
     let body = bytes::Bytes::from(codec::encode(&JoinRequest { node: core.me, info }));
-    let limit = core.options.propose_timeout;
     for peer in core.pool.all() {
-        match peer.query(kinds::MOVED, body.clone(), limit).await {
-            Ok(_) => return,
+        let told = peer.query(kinds::MOVED, body.clone(), core.options.propose_timeout).await;
+        match told {
+            Ok(_) => return true,
             Err(error) => {
-                tracing::debug!(node = %peer.node(), %error, "the new address is not told yet")
+                tracing::debug!(node = %peer.node(), %error, "the new address is not told yet");
             }
         }
     }
-}
-
-/// Follows the membership: whom the port knows and dials, and whether we still belong to it.
-pub(crate) async fn follow_members(core: Arc<Core>) {
-    let mut metrics = core.metrics.clone();
-    let mut was_member = false;
-    loop {
-        let (members, committed) = {
-            let metrics = metrics.borrow_and_update();
-            let membership = &metrics.membership_config;
-            let applied = metrics.last_applied.map(|id| id.index);
-            let committed = membership.log_id().map(|id| id.index) <= applied;
-            let nodes = membership.membership().nodes();
-            (nodes.map(|(id, info)| (*id, info.clone())).collect::<BTreeMap<_, _>>(), committed)
-        };
-        if !members.is_empty() {
-            core.known.set(&members);
-            let others = members.iter().filter(|(id, _)| **id != core.me);
-            core.pool.set(others.map(|(id, info)| (PortNodeId(*id), &*info.name, &*info.addr)));
-            let is_member = members.contains_key(&core.me);
-            if was_member && !is_member && committed {
-                removed(&core);
-            }
-            was_member |= is_member;
-        }
-        if metrics.changed().await.is_err() {
-            return;
-        }
-    }
-}
-
-/// Looks for the word of most voters that we were removed: without us in the membership, the
-/// entry that says so is not sent to us.
-pub(crate) async fn notice_removal(core: Arc<Core>) {
-    let name = core.identity.lock().node_name.clone();
-    let sentence = Refusal::Removed { node: name, id: PortNodeId(core.me) }.to_string();
-    loop {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let voters: Vec<_> = {
-            let metrics = core.metrics.borrow();
-            if metrics.current_leader.is_some() {
-                continue;
-            }
-            metrics.membership_config.voter_ids().filter(|id| *id != core.me).collect()
-        };
-        let mut say_so = 0;
-        for id in &voters {
-            say_so += usize::from(says_removed(&core, *id, &sentence).await);
-        }
-        if say_so * 2 > voters.len() {
-            removed(&core);
-            return;
-        }
-    }
-}
-
-async fn says_removed(core: &Core, voter: NodeId, sentence: &str) -> bool {
-    let Some(peer) = core.pool.get(PortNodeId(voter)) else { return false };
-    if let PeerState::Down { reason, .. } = &*peer.state().borrow() {
-        return reason.contains(sentence);
-    }
-    let asked = peer.raft(kinds::LEASE, leading::lease_request(0), ROUND_PAUSE).await;
-    matches!(asked, Err(RequestError::Failed { code: kinds::REMOVED, .. }))
-}
-
-/// This node does not belong to its cluster any more.
-pub(crate) fn removed(core: &Core) {
-    if *core.phase.borrow() == Phase::Removed {
-        return;
-    }
-    tracing::info!("this node was removed from its cluster");
-    if let Err(error) = set_stage(core, Stage::Left) {
-        tracing::error!(%error, "the identity file cannot be written");
-    }
-    core.phase.send_replace(Phase::Removed);
-}
-
-/// While we lead: lets learners vote that have caught up.
-pub(crate) async fn promote_learners(core: Arc<Core>) {
-    loop {
-        tokio::time::sleep(PROMOTION_PAUSE).await;
-        if let Some(voter) = due_voter(&core) {
-            let _one = core.changing.lock().await;
-            let change = openraft::ChangeMembers::AddVoterIds([voter].into());
-            match core.raft.change_membership(change, true).await {
-                Ok(_) => tracing::info!(node = voter, "a learner votes from now on"),
-                Err(error) => tracing::debug!(node = voter, %error, "not promoted yet"),
-            }
-        }
-    }
-}
-
-fn due_voter(core: &Core) -> Option<NodeId> {
-    let metrics = core.metrics.borrow();
-    let replication = metrics.replication.as_ref()?;
-    let membership = metrics.membership_config.membership();
-    if membership.get_joint_config().len() > 1 {
-        return None;
-    }
-    let last = metrics.last_log_index.unwrap_or(0);
-    let learners: Vec<Learner> = membership
-        .learner_ids()
-        .map(|id| {
-            let matched = replication.get(&id).copied().flatten();
-            Learner { id, lag: matched.map(|matched| last.saturating_sub(matched.index)) }
-        })
-        .collect();
-    next_voter(membership.voter_ids().count(), core.options.voters_max, &learners)
+    // Alone there is nobody else to tell.
+    let request = LeaderRequest::Admit(JoinRequest { node: core.me, info: core.info() });
+    leader::ask(core, request, core.options.propose_timeout).await.is_ok()
 }

@@ -30,6 +30,7 @@ mod leading;
 mod lease;
 mod log;
 mod machine;
+mod members;
 mod network;
 mod node;
 mod options;

@@ -25,6 +25,7 @@ use crate::{
     leading,
     lease::{HeldLease, LeaseTime},
     machine::{AppliedEvents, StateRef},
+    members,
     peers::Peers,
     propose::{self, HANDED_OVER_MAX, Proposal, ProposeError, Proposed},
     start::{self, StartError},
@@ -116,9 +117,9 @@ impl RaftNode {
             };
         let (proposals, queue) = mpsc::channel(HANDED_OVER_MAX);
         handle.spawn(propose::gather(core.clone(), queue));
-        handle.spawn(formation::follow_members(core.clone()));
-        handle.spawn(formation::promote_learners(core.clone()));
-        handle.spawn(formation::notice_removal(core.clone()));
+        handle.spawn(members::follow_members(core.clone()));
+        handle.spawn(members::promote_learners(core.clone()));
+        handle.spawn(members::notice_removal(core.clone()));
         handle.spawn(leading::follow_leadership(core.clone()));
         handle.spawn(leading::confirm_leadership(core.clone()));
         handle.spawn(leading::keep_lease(core.clone()));
@@ -367,7 +368,7 @@ impl RaftNode {
             }
         }
         self.remove(self.id()).await?;
-        formation::removed(&self.0.core);
+        members::removed(&self.0.core);
         Ok(())
     }
 

@@ -32,8 +32,8 @@ pub enum ProposeError {
     TooLarge { bytes: usize, limit: usize },
     #[error("too many proposals wait for the leader; try again later")]
     Busy,
-    /// Applied, but not known to be visible everywhere in time.
-    #[error("the change was made, but not every member has confirmed it in time")]
+    /// Made, but not seen in time: by this node, or for `propose_visible` by another.
+    #[error("the change was made, but is not yet seen everywhere it should be")]
     NotVisible,
     #[error("this node is stopping")]
     Stopping,
@@ -136,12 +136,20 @@ async fn send(
         // The next batch may go before this one is applied here.
         let _ = done.send(());
         let result = match result {
-            Ok(applied) if core.applied(applied.index).await => Ok(applied),
-            Ok(_) => Err(ProposeError::Stopping),
+            Ok(applied) => applied_here(&core, applied).await,
             Err(error) => Err(error),
         };
         resolve(shares, result);
     });
+}
+
+/// The leader has applied it; we follow, unless nobody reaches us.
+async fn applied_here(core: &Core, applied: Applied) -> Result<Applied, ProposeError> {
+    match tokio::time::timeout(core.options.propose_timeout, core.applied(applied.index)).await {
+        Ok(true) => Ok(applied),
+        Ok(false) => Err(ProposeError::Stopping),
+        Err(_) => Err(ProposeError::NotVisible),
+    }
 }
 
 type Written = tokio::sync::oneshot::Receiver<

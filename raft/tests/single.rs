@@ -121,7 +121,6 @@ async fn a_restarted_node_serves_quickly() {
     ready(&[&node]).await;
     // The aim is 150 ms; here only that no election time-out is waited for.
     assert!(began.elapsed() < Duration::from_secs(10));
-    println!("serving after {:?}", began.elapsed());
 }
 
 #[tokio::test]
@@ -135,6 +134,21 @@ async fn a_node_that_waits_founds_its_cluster_once() {
     put_once(&node, "a", "1").await.unwrap();
     let refused = node.init_cluster().await.unwrap_err().to_string();
     assert!(refused.contains("belongs to cluster"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_single_node_may_move_to_another_address() {
+    let mut site = Site::new("n1");
+    let node = site.init();
+    ready(&[&node]).await;
+    node.shutdown().await;
+    drop(node);
+    site.port = common::free_port();
+    let node = site.restart(Formation::Wait).await;
+    ready(&[&node]).await;
+    let addr = node.cluster_addr();
+    holds("the membership follows", || node.status().members[0].addr == addr).await;
+    put_once(&node, "a", "1").await.unwrap();
 }
 
 #[tokio::test]
