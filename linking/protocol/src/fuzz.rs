@@ -47,3 +47,23 @@ pub fn rest_link_json(data: &[u8]) {
         assert!(visible == REDACTED || visible.starts_with("file://"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    #[test]
+    fn the_corpus_of_the_fuzzer_passes() {
+        let targets: [(&str, fn(&[u8])); 3] = [
+            ("etf_decode", super::etf_decode),
+            ("link_message", super::link_message),
+            ("rest_link_json", super::rest_link_json),
+        ];
+        for (name, target) in targets {
+            let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(name);
+            for entry in std::fs::read_dir(corpus).unwrap() {
+                target(&std::fs::read(entry.unwrap().path()).unwrap());
+            }
+        }
+    }
+}

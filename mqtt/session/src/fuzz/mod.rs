@@ -67,6 +67,8 @@ pub fn session_codec(data: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use proptest::prelude::*;
 
     proptest! {
@@ -101,6 +103,21 @@ mod tests {
                 *first = 1;
             }
             super::session_codec(&data);
+        }
+    }
+
+    #[test]
+    fn the_corpus_of_the_fuzzer_passes() {
+        let targets: [(&str, fn(&[u8])); 3] = [
+            ("session_ops", super::session_ops),
+            ("session_hostile", super::session_hostile),
+            ("session_codec", super::session_codec),
+        ];
+        for (name, target) in targets {
+            let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(name);
+            for entry in std::fs::read_dir(corpus).unwrap() {
+                target(&std::fs::read(entry.unwrap().path()).unwrap());
+            }
         }
     }
 }
