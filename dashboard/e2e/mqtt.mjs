@@ -25,6 +25,10 @@ export async function mqtt({ address, clientId, username, password }) {
   const received = [];
   let buffer = Buffer.alloc(0);
   let identifier = 0;
+  socket.on("error", (error) => {
+    for (const { reject } of waiting.values()) reject(error);
+    waiting.clear();
+  });
   socket.on("data", (data) => {
     buffer = Buffer.concat([buffer, data]);
     for (;;) {
@@ -53,17 +57,17 @@ export async function mqtt({ address, clientId, username, password }) {
       return;
     }
     const key = type === 2 ? "connack" : `${type}:${body.readUInt16BE(0)}`;
-    waiting.get(key)?.(body);
+    waiting.get(key)?.resolve(body);
     waiting.delete(key);
   }
   const answer = (key) =>
     new Promise((resolve, reject) => {
       const timer = setTimeout(() => reject(new Error(`no MQTT answer ${key} from ${address}`)), 10_000);
-      waiting.set(key, (body) => {
+      const settle = (how) => (value) => {
         clearTimeout(timer);
-        resolve(body);
-      });
-      socket.once("error", reject);
+        how(value);
+      };
+      waiting.set(key, { resolve: settle(resolve), reject: settle(reject) });
     });
   const flags = 2 | (username ? 0x80 : 0) | (password ? 0x40 : 0);
   const connected = answer("connack");

@@ -122,9 +122,6 @@ export function complaints(code: string, message: string): Complaint[] {
   if (code === "PRECONDITION_FAILED") return [{ field: "", key: "refusal.changed_meanwhile", params: {} }];
   if (code === "SERVICE_UNAVAILABLE") return [{ field: "", key: "refusal.no_quorum", params: {} }];
   if (code === "UNAUTHORIZED_ROLE") return [{ field: "", key: "refusal.role", params: {} }];
-  const same = /link (\S+) has the same server and clientid/.exec(message);
-  if (same) return [{ field: "clientid", key: "refusal.same_connection", params: { other: same[1] ?? "" } }];
-  if (message.includes("cluster_link_to_self")) return [{ field: "name", key: "refusal.cluster_link_to_self", params: {} }];
   let parsed: unknown;
   try {
     parsed = JSON.parse(message);
@@ -134,6 +131,9 @@ export function complaints(code: string, message: string): Complaint[] {
   const violations = (Array.isArray(parsed) ? parsed : [parsed]).filter(isObject);
   const found = violations.flatMap((violation) => aboutReason(fieldOf(violation["path"]), violation));
   if (found.length > 0) return found;
+  const same = /link (\S+) has the same server and clientid/.exec(message);
+  if (same) return [{ field: "clientid", key: "refusal.same_connection", params: { other: same[1] ?? "" } }];
+  if (message.includes("cluster_link_to_self")) return [{ field: "name", key: "refusal.cluster_link_to_self", params: {} }];
   const bare = WORDS[message] ? aboutReason("", { reason: message }) : [];
   if (bare.length > 0) return bare;
   if (message.startsWith("Invalid name format")) return [{ field: "name", key: "refusal.name_format", params: {} }];

@@ -67,7 +67,11 @@ test("every filter that is covered or wrong is named on its own", () => {
 });
 
 test("several violations of a POST all come through", () => {
-  expect(said(at("root.server", { reason: "required_field" }), at("root.topics", { reason: "required_field" }))).toHaveLength(2);
+  expect(said(at("root.name", { reason: "cluster_link_to_self" }), at("root.server", { reason: "required_field" }), at("root.topics", { reason: "required_field" }))).toEqual([
+    ["name", "refusal.cluster_link_to_self"],
+    ["server", "refusal.required_field"],
+    ["topics", "refusal.required_field"],
+  ]);
 });
 
 test("refusals without a schema violation are sentences of their own", () => {
