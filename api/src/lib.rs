@@ -14,6 +14,7 @@ mod audit;
 mod auth;
 mod body;
 mod clients;
+mod dashboard;
 mod error;
 mod health;
 mod links;

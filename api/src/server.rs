@@ -6,12 +6,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpRequest, HttpServer, web};
+use actix_web::{App, HttpServer, web};
 use tokio::sync::Semaphore;
 
 use crate::access::{LocalLogins, Passwords};
 use crate::auth;
 use crate::body::BODY_BYTES_MAX;
+use crate::dashboard;
 use crate::error::ApiError;
 use crate::openapi;
 use crate::ports::Node;
@@ -117,7 +118,7 @@ pub fn serve(config: ApiConfig, node: Arc<dyn Node>) -> std::io::Result<Api> {
                 }))
                 .wrap(from_fn(auth::guard))
                 .service(web::scope(BASE).configure(|config| openapi::table().install(config)))
-                .default_service(web::to(unknown))
+                .default_service(web::to(dashboard::page_or_unknown))
         })
         .workers(workers)
         .disable_signals()
@@ -133,10 +134,6 @@ pub fn serve(config: ApiConfig, node: Arc<dyn Node>) -> std::io::Result<Api> {
     let handle = server.handle();
     actix_web::rt::spawn(server);
     Ok(Api { address, https_address, handle })
-}
-
-async fn unknown(request: HttpRequest) -> Result<String, ApiError> {
-    Err(ApiError::not_found(format!("No such endpoint: {}", request.path())))
 }
 
 /// Wall clock, in milliseconds since 1970.
