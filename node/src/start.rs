@@ -84,29 +84,8 @@ impl Node {
         raft.ready().await.map_err(anyhow::Error::msg)?;
 
         let name: Arc<str> = config.node.name.as_str().into();
-        let identity =
-            Identity { node: raft.id(), name: name.clone(), incarnation: raft.incarnation() };
-        let raft_port = Arc::new(RaftPort(raft.clone()));
         let link_port = Arc::new(LinkPort(linking_slot.clone()));
-        let access_port = Arc::new(AccessPort {
-            access: access.clone(),
-            runtime: runtime.clone(),
-            raft: raft.clone(),
-        });
-        let broker = Broker::start(
-            settings::broker(&config)?,
-            Ports {
-                identity,
-                propose: raft_port.clone(),
-                routes: raft_port.clone(),
-                peers: PeerPort::new(raft.clone(), runtime.clone(), &config.node.data_dir),
-                link_out: link_port.clone(),
-                link_in: link_port,
-                authenticate: access_port.clone(),
-                authorize: access_port,
-                retained: raft_port,
-            },
-        )?;
+        let broker = start_broker(&config, &raft, link_port, access.clone(), &runtime)?;
         broker_slot.set(broker.clone());
 
         let ports = Arc::new(LinkingPorts {
@@ -181,6 +160,35 @@ impl Node {
         self.raft.shutdown().await;
         tracing::info!("stopped");
     }
+}
+
+/// The MQTT side with everything it needs of the others.
+fn start_broker(
+    config: &Config,
+    raft: &RaftNode,
+    link_port: Arc<LinkPort>,
+    access: Arc<Access>,
+    runtime: &tokio::runtime::Handle,
+) -> anyhow::Result<BrokerHandle> {
+    let identity = Identity {
+        node: raft.id(),
+        name: config.node.name.as_str().into(),
+        incarnation: raft.incarnation(),
+    };
+    let raft_port = Arc::new(RaftPort(raft.clone()));
+    let access_port = Arc::new(AccessPort { access, runtime: runtime.clone(), raft: raft.clone() });
+    let ports = Ports {
+        identity,
+        propose: raft_port.clone(),
+        routes: raft_port.clone(),
+        peers: PeerPort::new(raft.clone(), runtime.clone(), &config.node.data_dir),
+        link_out: link_port.clone(),
+        link_in: link_port,
+        authenticate: access_port.clone(),
+        authorize: access_port,
+        retained: raft_port,
+    };
+    Ok(Broker::start(settings::broker(config)?, ports)?)
 }
 
 /// Messages and sessions that other nodes send or ask for.
@@ -349,7 +357,7 @@ fn log(config: &Config) {
     };
     // The libraries below us report what we handle and log ourselves.
     let filter =
-        format!("{level},openraft=error,ntex=warn,ntex_io=warn,actix_server=warn,mio=warn");
+        format!("{level},openraft=off,ntex=warn,ntex_io=warn,actix_server=warn,mio=warn");
     let filter = std::env::var("RUST_LOG").unwrap_or(filter);
     let builder = tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
