@@ -356,8 +356,7 @@ fn log(config: &Config) {
         LogLevel::Trace => "trace",
     };
     // The libraries below us report what we handle and log ourselves.
-    let filter =
-        format!("{level},openraft=off,ntex=warn,ntex_io=warn,actix_server=warn,mio=warn");
+    let filter = format!("{level},openraft=off,ntex=warn,ntex_io=warn,actix_server=warn,mio=warn");
     let filter = std::env::var("RUST_LOG").unwrap_or(filter);
     let builder = tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::new(filter))

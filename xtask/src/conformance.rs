@@ -108,7 +108,8 @@ fn scan(text: &str, file: &str, claims: &mut Claims) {
 
 /// `#[test]`, `#[tokio::test]` and the like; not `#[cfg(test)]`.
 fn is_test_attribute(line: &str) -> bool {
-    let name = line.strip_prefix("#[").map(|rest| rest.split(['(', ']']).next().unwrap_or_default());
+    let name =
+        line.strip_prefix("#[").map(|rest| rest.split(['(', ']']).next().unwrap_or_default());
     name.is_some_and(|name| name == "test" || name.ends_with("::test"))
 }
 
