@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use actix::{
-    Actor, ActorContext, AsyncContext, Context, Handler, Message, SpawnHandle, Supervised,
-};
+use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, Supervised};
 use ntex_mqtt::v5::codec::ConnectAck;
 use parking_lot::Mutex;
 use spanmq_link_protocol::config::LinkConfig;
@@ -25,6 +23,7 @@ use crate::board::{Board, state_word};
 use crate::buffer::LinkBuffer;
 use crate::client::{self, ConnectSpec, Connected, Incoming, Outgoing, Wire};
 use crate::throttle::Throttle;
+use crate::timer::{self, Timed, Timers};
 
 /// When to look again whether a full connection has room.
 const FULL_PAUSE: Duration = Duration::from_millis(5);
@@ -55,7 +54,7 @@ pub(crate) struct ForwardActor {
     waiting: HashMap<NonZeroU16, u64>,
     sent_at: HashMap<u64, Instant>,
     next_id: u16,
-    timer: Option<SpawnHandle>,
+    timers: Timers,
     /// What the board has been told.
     shown: ForwardCounters,
     /// Messages wanted as soon as the connection has room for more bytes.
@@ -77,7 +76,7 @@ impl ForwardActor {
             waiting: HashMap::new(),
             sent_at: HashMap::new(),
             next_id: 0,
-            timer: None,
+            timers: Timers::default(),
             shown: ForwardCounters::default(),
             postponed: 0,
             parts,
@@ -98,19 +97,8 @@ impl ForwardActor {
         }
         let counters = self.machine.counters();
         self.parts.board.counted(self.parts.number, &counters, &mut self.shown);
-        self.arm(ctx);
-    }
-
-    fn arm(&mut self, ctx: &mut Context<Self>) {
-        if let Some(timer) = self.timer.take() {
-            ctx.cancel_future(timer);
-        }
-        let Some(deadline) = self.machine.next_deadline() else { return };
-        let delay = deadline.saturating_duration_since(Instant::now());
-        self.timer = Some(ctx.run_later(delay, |actor, ctx| {
-            actor.timer = None;
-            actor.step(Event::Tick, ctx);
-        }));
+        let deadline = self.machine.next_deadline();
+        timer::arm(self, ctx, deadline);
     }
 
     fn perform(&mut self, command: Command, ctx: &mut Context<Self>) -> Option<Event> {
@@ -257,6 +245,16 @@ impl Supervised for ForwardActor {
     }
 }
 
+impl Timed for ForwardActor {
+    fn timers(&mut self) -> &mut Timers {
+        &mut self.timers
+    }
+
+    fn tick(&mut self, ctx: &mut Context<Self>) {
+        self.step(Event::Tick, ctx);
+    }
+}
+
 impl Connected for ForwardActor {
     fn wire(&mut self) -> &mut Wire {
         &mut self.wire
@@ -334,6 +332,6 @@ impl Handler<StopForwarding> for ForwardActor {
     fn handle(&mut self, _: StopForwarding, ctx: &mut Context<Self>) {
         self.step(Event::Stop, ctx);
         self.wire.close();
-        ctx.terminate();
+        ctx.stop();
     }
 }

@@ -22,6 +22,7 @@ mod replicator;
 mod store;
 mod supervisor;
 mod throttle;
+mod timer;
 mod upstream;
 
 pub use beats::Beat;

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::fut::wrap_stream;
-use actix::{
-    Actor, ActorStreamExt, AsyncContext, Context, Handler, Message, SpawnHandle, Supervised,
-};
+use actix::{Actor, ActorStreamExt, AsyncContext, Context, Handler, Message, Supervised};
 use futures_util::stream;
 use ntex_mqtt::v5::codec::ConnectAck;
 use spanmq_link_protocol::config::LinkConfig;
@@ -27,6 +25,7 @@ use crate::client::{self, ConnectSpec, Connected, Incoming, Outgoing, Wire};
 use crate::incarnation::Incarnations;
 use crate::ports::{DurableSubscription, InterestEvent, LocalInterest};
 use crate::throttle::Throttle;
+use crate::timer::{self, Timed, Timers};
 
 /// What an actor is started with; it builds all its state from this, also after a panic.
 #[derive(Clone)]
@@ -68,7 +67,7 @@ pub(crate) struct Replicator {
     wire: Wire,
     waiting: HashMap<NonZeroU16, PacketToken>,
     next_id: u16,
-    timer: Option<SpawnHandle>,
+    timers: Timers,
     /// What the board has been told.
     shown: ReplicationCounters,
 }
@@ -93,7 +92,7 @@ impl Replicator {
             wire: Wire::default(),
             waiting: HashMap::new(),
             next_id: 0,
-            timer: None,
+            timers: Timers::default(),
             shown: ReplicationCounters::default(),
             parts,
         }
@@ -104,20 +103,8 @@ impl Replicator {
             tracing::trace!(link = %self.parts.link.name, ?command, "replication command");
             self.perform(command, ctx);
         }
-        self.arm(ctx);
-    }
-
-    /// One timer, at the machine's next deadline.
-    fn arm(&mut self, ctx: &mut Context<Self>) {
-        if let Some(timer) = self.timer.take() {
-            ctx.cancel_future(timer);
-        }
-        let Some(deadline) = self.machine.next_deadline() else { return };
-        let delay = deadline.saturating_duration_since(Instant::now());
-        self.timer = Some(ctx.run_later(delay, |actor, ctx| {
-            actor.timer = None;
-            actor.step(Event::Tick, ctx);
-        }));
+        let deadline = self.machine.next_deadline();
+        timer::arm(self, ctx, deadline);
     }
 
     fn perform(&mut self, command: Command, ctx: &mut Context<Self>) {
@@ -328,6 +315,16 @@ impl Supervised for Replicator {
     }
 }
 
+impl Timed for Replicator {
+    fn timers(&mut self) -> &mut Timers {
+        &mut self.timers
+    }
+
+    fn tick(&mut self, ctx: &mut Context<Self>) {
+        self.step(Event::Tick, ctx);
+    }
+}
+
 impl Connected for Replicator {
     fn wire(&mut self) -> &mut Wire {
         &mut self.wire
@@ -387,6 +384,6 @@ impl Handler<Stop> for Replicator {
         self.wire.close();
         self.show(Phase::Disabled, Some(word.into()));
         use actix::ActorContext;
-        ctx.terminate();
+        ctx.stop();
     }
 }

@@ -1,5 +1,6 @@
 //! Real nodes as child processes, the faults that befall them, and waiting without sleeping blindly.
 
+pub mod links;
 mod node;
 mod proxy;
 mod rest;

@@ -1,0 +1,218 @@
+//! Links through cuts, kills and restarts (LINK-SPEC 8.1-4, 5, 6, with the times scaled down).
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use cluster_tests::client::{Client, Connect};
+use cluster_tests::harness::links::{
+    SETTLE, Setup, adds_up, create_link, link_becomes, link_body, linked, metrics_become,
+    routes_learnt, running,
+};
+use cluster_tests::harness::{Cluster, Fault, FaultProxy, eventually};
+use serde_json::json;
+
+const TTL: Duration = Duration::from_secs(4);
+
+// 8.1-4
+#[test]
+fn routes_of_a_killed_node_go_after_its_time_and_those_of_others_stay() -> anyhow::Result<()> {
+    let setup = Setup::short_ttl(TTL);
+    let (a, mut b) = linked(&setup, 1, 2, &["g/#"])?;
+    let mut stays = Client::simple(b.nodes[0].mqtt_port(), "stays")?;
+    stays.subscribe("g/stays", 1)?;
+    let mut goes = Client::simple(b.nodes[1].mqtt_port(), "goes")?;
+    goes.subscribe("g/goes", 1)?;
+    routes_learnt(&a.nodes[0], "b", 2)?;
+    b.nodes[1].kill();
+    let killed = Instant::now();
+    routes_learnt(&a.nodes[0], "b", 1)?;
+    let took = killed.elapsed();
+    assert!(took >= TTL / 2, "not before its time: {took:?}");
+    let mut publisher = Client::simple(a.nodes[0].mqtt_port(), "pub")?;
+    assert_eq!(publisher.publish("g/goes", b"x", 1)?, 0x10);
+    assert_eq!(publisher.publish("g/stays", b"x", 1)?, 0);
+    assert_eq!(stays.payload()?, b"x");
+    Ok(())
+}
+
+// LINK-SPEC 0.1 (outages, buffers), 8.1-5: a cut longer than the TTL
+#[test]
+fn a_cut_longer_than_every_ttl_loses_nothing_and_keeps_the_order_of_each_publisher()
+-> anyhow::Result<()> {
+    let setup = Setup::short_ttl(TTL);
+    let (a, b) = (setup.start("a", 1)?, setup.start("b", 1)?);
+    let mqtt = |cluster: &Cluster| cluster.nodes[0].addresses().mqtt["tcp:default"];
+    let (to_b, to_a) = (FaultProxy::start(mqtt(&b))?, FaultProxy::start(mqtt(&a))?);
+    for (local, remote, proxy) in [(&a, &b, &to_b), (&b, &a, &to_a)] {
+        let mut body = link_body(&local.name, remote, &["g/#"]);
+        body["server"] = json!(proxy.address().to_string());
+        create_link(local, &body)?;
+    }
+    running(&a, "b")?;
+    running(&b, "a")?;
+    let mut subscriber = Client::simple(b.nodes[0].mqtt_port(), "sub")?;
+    subscriber.subscribe("g/#", 1)?;
+    routes_learnt(&a.nodes[0], "b", 1)?;
+
+    let port = a.nodes[0].mqtt_port();
+    let stop = AtomicBool::new(false);
+    let (sent, received) = std::thread::scope(|scope| -> anyhow::Result<_> {
+        let publishers: Vec<_> = (0..3_u8)
+            .map(|name| {
+                scope.spawn({
+                    let stop = &stop;
+                    move || publish_until(stop, port, name)
+                })
+            })
+            .collect();
+        // Reads all the time, so that nothing is lost in its own inbox.
+        let reader = scope.spawn(|| read_until_ends(&mut subscriber));
+        std::thread::sleep(Duration::from_millis(500));
+        for proxy in [&to_b, &to_a] {
+            proxy.set(Fault::reset());
+        }
+        std::thread::sleep(TTL * 2);
+        for proxy in [&to_b, &to_a] {
+            proxy.heal();
+        }
+        std::thread::sleep(Duration::from_millis(500));
+        stop.store(true, Ordering::Relaxed);
+        let mut sent = Vec::new();
+        for publisher in publishers {
+            sent.push(publisher.join().map_err(|_| anyhow::anyhow!("publisher died"))??);
+        }
+        let metrics =
+            metrics_become(&a.nodes[0], "b", |m| adds_up(m) && m["forwarding"]["queuing"] == 0)?;
+        assert_eq!(metrics["forwarding"]["dropped"], 0, "{metrics:#}");
+        Client::simple(b.nodes[0].mqtt_port(), "end")?.publish("g/x", &[END, 0, 0], 1)?;
+        let received = reader.join().map_err(|_| anyhow::anyhow!("reader died"))??;
+        Ok((sent, received))
+    })?;
+    let mut by_publisher: BTreeMap<u8, Vec<u16>> = BTreeMap::new();
+    for payload in received {
+        by_publisher
+            .entry(payload[0])
+            .or_default()
+            .push(u16::from_be_bytes([payload[1], payload[2]]));
+    }
+    for (name, numbers) in by_publisher {
+        let expected: Vec<u16> = (0..sent[usize::from(name)]).collect();
+        assert_eq!(numbers, expected, "publisher {name}: none lost, none twice, in order");
+    }
+    subscriber.expect_silence()
+}
+
+/// First byte of the payload that ends a reader.
+const END: u8 = u8::MAX;
+
+/// Publishes (name, number) in order; gives how many.
+fn publish_until(stop: &AtomicBool, port: u16, name: u8) -> anyhow::Result<u16> {
+    let mut client = Client::simple(port, &format!("pub-{name}"))?;
+    let mut number = 0_u16;
+    while !stop.load(Ordering::Relaxed) {
+        let [high, low] = number.to_be_bytes();
+        anyhow::ensure!(client.publish("g/x", &[name, high, low], 1)? == 0);
+        number += 1;
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(number)
+}
+
+fn read_until_ends(subscriber: &mut Client) -> anyhow::Result<Vec<Vec<u8>>> {
+    let mut received = Vec::new();
+    loop {
+        let payload = subscriber.payload().with_context(|| format!("{} came", received.len()))?;
+        if payload.first() == Some(&END) {
+            return Ok(received);
+        }
+        received.push(payload);
+    }
+}
+
+// 8.1-6, 2.6 "crash": ours survives
+#[test]
+fn both_sides_restart_and_what_was_acknowledged_arrives() -> anyhow::Result<()> {
+    let (mut a, mut b) = linked(&Setup::short_ttl(TTL), 1, 1, &["g/#"])?;
+    let connect = Connect::new("keeper").persistent();
+    let (mut keeper, _) = Client::connect(b.nodes[0].mqtt_port(), &connect)?;
+    keeper.subscribe("g/#", 1)?;
+    metrics_become(&a.nodes[0], "b", |m| m["routers"].as_u64() >= Some(1))?;
+    drop(keeper);
+    // The downstream is away; the upstream acknowledges, and is killed with what it holds.
+    b.nodes[0].kill();
+    let mut publisher = Client::simple(a.nodes[0].mqtt_port(), "pub")?;
+    for number in 0..100u8 {
+        assert_eq!(publisher.publish("g/x", &[number], 1)?, 0);
+    }
+    a.nodes[0].kill();
+    a.nodes[0].start()?;
+    let held =
+        metrics_become(&a.nodes[0], "b", |m| m["forwarding"]["queuing"].as_u64() >= Some(100))?;
+    assert!(adds_up(&held), "{held:#}");
+    assert!(held["routers"].as_u64() >= Some(1), "learnt routes survive a full stop (0.1)");
+    b.nodes[0].start()?;
+    running(&a, "b")?;
+    running(&b, "a")?;
+    let (mut keeper, present) = Client::connect(b.nodes[0].mqtt_port(), &connect)?;
+    assert!(present);
+    for number in 0..100u8 {
+        assert_eq!(keeper.payload()?, [number]);
+    }
+    // A graceful restart of the upstream, then traffic again.
+    a.nodes[0].stop()?;
+    a.nodes[0].start()?;
+    running(&a, "b")?;
+    running(&b, "a")?;
+    metrics_become(&a.nodes[0], "b", |m| m["routers"].as_u64() >= Some(1))?;
+    let mut publisher = Client::simple(a.nodes[0].mqtt_port(), "pub")?;
+    assert_eq!(publisher.publish("g/x", b"after", 1)?, 0);
+    assert_eq!(keeper.payload()?, b"after");
+    Ok(())
+}
+
+// W-12, D-6
+#[test]
+fn a_persistent_session_is_wanted_by_every_node_of_its_cluster() -> anyhow::Result<()> {
+    let (a, b) = linked(&Setup::short_ttl(TTL), 1, 1, &["g/#"])?;
+    let connect = Connect::new("keeper").persistent();
+    let (mut keeper, _) = Client::connect(b.nodes[0].mqtt_port(), &connect)?;
+    keeper.subscribe("g/k", 1)?;
+    // The node's own route, and the one of the session.
+    routes_learnt(&a.nodes[0], "b", 2)?;
+    let mut publisher = Client::simple(a.nodes[0].mqtt_port(), "pub")?;
+    publisher.publish("g/k", b"once", 1)?;
+    assert_eq!(keeper.payload()?, b"once");
+    keeper.expect_silence()?;
+    keeper.unsubscribe("g/k")?;
+    routes_learnt(&a.nodes[0], "b", 0)
+}
+
+// O-3
+#[test]
+fn an_alarm_stands_while_a_remote_refuses_the_link() -> anyhow::Result<()> {
+    let (a, b) = linked(&Setup::default(), 1, 1, &["g/#"])?;
+    let alarms = || -> anyhow::Result<Vec<String>> {
+        let all = a.nodes[0].rest().get("/alarms?activated=true")?.expect(200)?;
+        let rows = all.get("data").cloned().unwrap_or(all);
+        let names = rows.as_array().context("alarms")?.iter();
+        Ok(names.filter_map(|a| a["name"].as_str().map(str::to_owned)).collect())
+    };
+    b.nodes[0].rest().delete("/cluster/links/link/a")?.expect(204)?;
+    // The route of the present connection is refused only when it is used or made again.
+    let mut client = Client::simple(a.nodes[0].mqtt_port(), "sub")?;
+    client.subscribe("g/x", 1)?;
+    link_becomes(&a, "b", |link| link["reason"]["code"] == "unknown_cluster")?;
+    let alarm = "cluster_link_replication:b".to_owned();
+    let stands = |wanted: bool| {
+        eventually(SETTLE, || {
+            let names = alarms()?;
+            anyhow::ensure!(names.contains(&alarm) == wanted, "{names:?}");
+            Ok(())
+        })
+    };
+    stands(true)?;
+    create_link(&b, &link_body("b", &a, &["g/#"]))?;
+    stands(false)
+}
