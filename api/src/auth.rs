@@ -46,23 +46,25 @@ pub(crate) async fn guard(
     let path = request.path().strip_prefix(BASE).unwrap_or(request.path()).to_owned();
     let recorded = is_recorded(request.method(), &path);
     let mut entry = recorded.then(|| entry(&shared, &request));
-    let refuse = |mut entry: Option<AuditEntry>, refusal: ApiError| {
-        if let Some(entry) = &mut entry {
-            finish(&shared, entry.clone(), refusal.status, begun);
+    let refuse = |entry: Option<AuditEntry>, refusal: ApiError| {
+        if let Some(entry) = entry {
+            finish(&shared, entry, refusal.status, begun);
         }
         Err(refusal.into())
     };
     // The web UI is no secret; what it shows comes from the API.
     if !OPEN.contains(&path.as_str()) && !dashboard::is_page(request.path()) {
-        match authenticate(&shared, &request, &path).await {
-            Ok(caller) => {
-                if let Some(entry) = &mut entry {
-                    entry.source.clone_from(&caller.name);
-                }
-                request.extensions_mut().insert(caller);
-            }
+        let identity = match identify(&shared, &request).await {
+            Ok(identity) => identity,
             Err(refusal) => return refuse(entry, refusal),
+        };
+        if let Some(entry) = &mut entry {
+            entry.source.clone_from(&identity.caller.name);
         }
+        if let Err(refusal) = permit(&identity, request.method(), &path) {
+            return refuse(entry, refusal);
+        }
+        request.extensions_mut().insert(identity.caller);
     }
     let response = next.call(request).await?;
     if let Some(mut entry) = entry {
@@ -102,13 +104,20 @@ fn finish(shared: &Shared, mut entry: AuditEntry, status: u16, begun: Instant) {
     shared.node.audit().record(entry);
 }
 
-async fn authenticate(shared: &Shared, request: &ServiceRequest, path: &str) -> ApiResult<Caller> {
+/// Who it is; what they may is another question, so that a refusal is recorded with its name.
+struct Identity {
+    caller: Caller,
+    role: Role,
+    /// None for a login.
+    key: Option<ApiKey>,
+}
+
+async fn identify(shared: &Shared, request: &ServiceRequest) -> ApiResult<Identity> {
     let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let (kind, text) = header.and_then(|text| text.split_once(' ')).ok_or_else(no_header)?;
     if kind.eq_ignore_ascii_case("bearer") {
-        let (login, role) = login::check(shared, text.trim()).await?;
-        may(role, request.method(), path)?;
-        return Ok(login);
+        let (caller, role) = login::check(shared, text.trim()).await?;
+        return Ok(Identity { caller, role, key: None });
     }
     if !kind.eq_ignore_ascii_case("basic") {
         return Err(no_header());
@@ -123,13 +132,18 @@ async fn authenticate(shared: &Shared, request: &ServiceRequest, path: &str) -> 
     }
     let stored = stored
         .ok_or_else(|| ApiError::new(401, "BAD_API_KEY_OR_SECRET", "Check api_key/api_secret"))?;
+    let (role, key) = (stored.key.role, Some(stored.key));
+    Ok(Identity { caller: Caller { name: stored.name, login: None }, role, key })
+}
+
+fn permit(identity: &Identity, method: &Method, path: &str) -> ApiResult<()> {
+    let Some(key) = &identity.key else { return may(identity.role, method, path) };
     if USERS_ONLY.iter().any(|start| is_below(path, start)) {
         let message = "This API Key don't have permission to access this resource";
         return Err(ApiError::new(401, "API_KEY_NOT_ALLOW", message));
     }
-    may(stored.key.role, request.method(), path)?;
-    covers(&stored.key, path)?;
-    Ok(Caller { name: stored.name, login: None })
+    may(identity.role, method, path)?;
+    covers(key, path)
 }
 
 fn no_header() -> ApiError {

@@ -54,7 +54,7 @@ pub(super) fn write(text: &mut Text, node: &dyn Node) {
                 let name = "cluster_link_forward_latency_seconds";
                 text.add(Kind::Gauge, name, help, &labels, seconds);
             }
-            let reconnects: u64 = view.connections.values().map(|(_, c, _)| c.reconnects).sum();
+            let reconnects = view.forwarded.reconnects;
             let name = "cluster_link_reconnects_total";
             let help = "Connections of the pool that were opened again.";
             text.add(Kind::Counter, name, help, &label, reconnects as f64);
@@ -96,7 +96,14 @@ fn counters(text: &mut Text, link: &str, metrics: &LinkMetrics) {
     counter("route_adds_sent", "Routes told to the remote.", replication.sent_adds);
     counter("route_deletes_sent", "Routes taken back.", replication.sent_deletes);
     counter("bootstraps", "Full sets of routes sent.", replication.bootstraps);
-    counter("forward_failed", "Messages the remote refused for good.", forwarding.failed);
+    let help = "Messages the remote refused for good.";
+    let named: u64 = forwarding.failed_reasons.values().sum();
+    let other = ("other", forwarding.failed.saturating_sub(named));
+    let reasons = forwarding.failed_reasons.iter().map(|(reason, count)| (reason.as_str(), *count));
+    for (reason, value) in reasons.chain([other]) {
+        let labels = [("link", link), ("reason", reason)];
+        text.add(Kind::Counter, "cluster_link_forward_failed_total", help, &labels, value as f64);
+    }
     let dropped = [
         ("expired", forwarding.dropped_expired),
         ("queue_full", forwarding.dropped_queue_full),
