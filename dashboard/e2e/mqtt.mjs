@@ -56,6 +56,7 @@ export async function mqtt({ address, clientId, username, password }) {
       if (qos === 1) socket.write(packet(0x40, body.subarray(end, end + 2)));
       return;
     }
+    if (type === 13) return;
     const key = type === 2 ? "connack" : `${type}:${body.readUInt16BE(0)}`;
     waiting.get(key)?.resolve(body);
     waiting.delete(key);
@@ -80,6 +81,7 @@ export async function mqtt({ address, clientId, username, password }) {
     identifier = (identifier % 65535) + 1;
     return Buffer.from([identifier >> 8, identifier & 255]);
   };
+  const pings = setInterval(() => socket.write(packet(0xc0)), 20_000);
   return {
     received,
     async subscribe(filter) {
@@ -96,6 +98,7 @@ export async function mqtt({ address, clientId, username, password }) {
       await done;
     },
     end() {
+      clearInterval(pings);
       socket.end(packet(0xe0));
     },
   };

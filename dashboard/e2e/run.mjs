@@ -18,7 +18,6 @@ const USER = env("E2E_USER", "admin");
 const PASSWORD = env("E2E_PASSWORD");
 const SHOTS = env("E2E_SHOTS", "");
 const KILL = env("E2E_KILL_CMD", "");
-const VIEWER = env("E2E_VIEWER", "");
 const MQTT_LOGIN = { username: env("E2E_MQTT_USER", ""), password: env("E2E_MQTT_PASSWORD", "") };
 const LINK_LOGIN = { username: env("E2E_LINK_USER", ""), password: env("E2E_LINK_PASSWORD", "") };
 
@@ -212,18 +211,24 @@ try {
     await other.context().close();
   }
 
-  if (VIEWER) {
-    step("a viewer sees all and may change nothing");
-    const [name, ...secret] = VIEWER.split(":");
-    const viewer = await openPage(browser, A);
-    await logIn(viewer, A, name, secret.join(":"), "/cluster-linking");
-    const toggle = viewer.getByRole("switch").first();
-    assert.equal(await toggle.getAttribute("aria-disabled"), "true");
-    await toggle.click({ force: true });
-    assert.equal(await viewer.locator("dialog").count(), 0);
-    await checkAxe(viewer, "viewer");
-    await viewer.context().close();
-  }
+  step("a viewer sees all and may change nothing");
+  const secret = `viewer-${crypto.randomUUID()}`;
+  await restA("/users/e2e-viewer", { method: "DELETE" });
+  const user = await restA("/users", {
+    method: "POST",
+    body: JSON.stringify({ username: "e2e-viewer", password: secret, role: "viewer" }),
+  });
+  assert.ok(user.status < 300, JSON.stringify(user.body));
+  const viewer = await openPage(browser, A);
+  await logIn(viewer, A, "e2e-viewer", secret, "/cluster-linking");
+  const toggle = viewer.getByRole("switch").first();
+  assert.equal(await toggle.getAttribute("aria-disabled"), "true");
+  await toggle.click({ force: true });
+  assert.equal(await viewer.locator("dialog").count(), 0);
+  await shot(viewer, SHOTS, "links-viewer-en");
+  await checkAxe(viewer, "viewer");
+  await viewer.context().close();
+  await restA("/users/e2e-viewer", { method: "DELETE" });
 
   step("disable, enable, delete");
   await page.goto(`${A}/cluster-linking`);

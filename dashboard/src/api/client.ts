@@ -20,7 +20,15 @@ export class Refusal extends Error {
 }
 
 /** No answer, or none from our server. */
-export class Unreachable extends Error {}
+export class Unreachable extends Error {
+  constructor(
+    message: string,
+    /** This one call took too long; the server may be well otherwise. */
+    readonly slow = false,
+  ) {
+    super(message);
+  }
+}
 
 /** False from the first request without an answer to the next one with an answer. */
 export const online = signal(true);
@@ -70,8 +78,10 @@ export async function call<T>(path: string, options: Options = {}): Promise<T> {
     text = await response.text();
   } catch (error) {
     if (options.signal?.aborted) throw error;
-    online.value = false;
-    throw new Unreachable(String(error));
+    // A change or a test that takes long says nothing about the connection; a plain read does.
+    const slow = limit.aborted && (options.method ?? "GET") !== "GET";
+    if (!slow) online.value = false;
+    throw new Unreachable(String(error), slow);
   }
   if (response.status === 502 || response.status === 504) {
     online.value = false;

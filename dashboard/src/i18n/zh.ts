@@ -48,6 +48,7 @@ export const zh: Record<keyof typeof en, string> = {
   "offline": "与 SpanMQ 的连接已断开。当前显示的可能是旧数据，正在自动重试。",
   "offline.short": "无法连接 SpanMQ。",
   "error.no_endpoint": "当前服务器版本尚不支持此功能。",
+  "error.slow": "SpanMQ 未及时应答，操作是否完成尚不确定，请先确认再重试。",
   "error.unexpected": "发生意外错误：{detail}",
   "partial.nodes": "{answered}/{all} 个节点已应答",
   "partial.missing": "数据不完整：{nodes} 未应答。",

@@ -80,6 +80,16 @@ export function directions(link: Link): Directions {
   };
 }
 
+/**
+ * How many more nodes may fail: never more than a majority of all members leaves now, whatever the
+ * server says it was built for.
+ */
+export function tolerates(nodes: { node_status: string }[], said: number | undefined): number | undefined {
+  if (said === undefined) return undefined;
+  const up = nodes.filter((node) => node.node_status === "running").length;
+  return Math.max(Math.min(said, up - Math.floor(nodes.length / 2) - 1), 0);
+}
+
 export interface Health {
   tone: Tone;
   key:

@@ -4,7 +4,7 @@ import { api } from "../api/endpoints";
 import type { Alarm, Link, NodeInfo, NodeNumbers } from "../api/types";
 import { t, word } from "../i18n";
 import { CounterRate, Samples } from "../model/statistics";
-import { health, linkWord, toneOf } from "../model/status";
+import { health, linkWord, tolerates, toneOf } from "../model/status";
 import { showBytes, showDuration, showRate } from "../model/units";
 import { cluster } from "../state/cluster";
 import { usePoll } from "../state/poll";
@@ -31,7 +31,7 @@ function worstFirst(links: Link[]): Link[] {
 }
 
 export function Overview() {
-  const rates = useRef(new Map<string, CounterRate>());
+  const rates = useRef({ out: new Map<string, CounterRate>(), in: new Map<string, CounterRate>() });
   const history = useRef({ out: new Samples(SAMPLES_MAX), in: new Samples(SAMPLES_MAX), published: new Samples(SAMPLES_MAX) });
   const published = useRef(new CounterRate());
   const nodes = usePoll((signal) => api.nodes({ signal }), 5000, ["nodes"]);
@@ -51,21 +51,28 @@ export function Overview() {
       let out = 0;
       let inbound = 0;
       let known = false;
+      const next = (counters: Map<string, CounterRate>, name: string, count: number) => {
+        let counter = counters.get(name);
+        if (!counter) counters.set(name, (counter = new CounterRate()));
+        return counter.next(now, count);
+      };
       shown.forEach((link, index) => {
         const read = metrics[index];
-        let counter = rates.current.get(link.name);
-        if (!counter) rates.current.set(link.name, (counter = new CounterRate()));
-        const inRate = read?.inbound ? counter.next(now, read.inbound.received) : undefined;
+        const inRate = read?.inbound ? next(rates.current.in, link.name, read.inbound.received) : undefined;
+        const outRate = read ? next(rates.current.out, link.name, read.forwarding.matched) : undefined;
         traffic.set(link.name, { metrics: read, inRate });
-        out += read?.forwarding.rate ?? 0;
+        out += outRate ?? 0;
         inbound += inRate ?? 0;
-        known ||= inRate !== undefined;
+        known ||= outRate !== undefined;
       });
       const rows = (await broker)?.filter((row) => row.reachable);
       const rate = rows && published.current.next(now, sumOf(rows, "publishes_received"));
       if (rate !== undefined) history.current.published.push(now, rate);
-      history.current.out.push(now, out);
-      if (known) history.current.in.push(now, inbound);
+      // The first reading has nothing to compare with.
+      if (known || shown.length === 0) {
+        history.current.out.push(now, out);
+        history.current.in.push(now, inbound);
+      }
       return { links: all, traffic };
     },
     EVERY_MS,
@@ -76,6 +83,7 @@ export function Overview() {
   const all = links.value?.links ?? [];
   const shown = worstFirst(all).slice(0, SHOWN_MAX);
   const ready = nodes.value !== undefined && links.value !== undefined;
+  const survives = tolerates(nodes.value ?? [], info?.failures_tolerated);
   const state = health(nodes.value ?? [], info?.quorum, all);
   // A silent node is told by the sentence and by the table of nodes, once and not per link.
   const troubled = shown
@@ -91,10 +99,10 @@ export function Overview() {
           <span class="health-dot" aria-hidden="true" />
           <p>
             {t(state.key, state.params)}
-            {info?.failures_tolerated === undefined ? null : (
+            {survives === undefined ? null : (
               <span class="health-more">
                 {" "}
-                {info.failures_tolerated === 0 ? t("health.tolerates.none") : t("health.tolerates", { count: info.failures_tolerated })}
+                {survives === 0 ? t("health.tolerates.none") : t("health.tolerates", { count: survives })}
               </span>
             )}
           </p>
@@ -243,13 +251,13 @@ function NodeTable({ nodes }: { nodes: NodeInfo[] }) {
                   <Tag tone={running ? "good" : "bad"}>{word("state", node.node_status)}</Tag>
                 </td>
                 <td>{word("role", node.role ?? "", node.role ?? "–")}</td>
-                <td class="end">{node.term ?? cluster.value?.term ?? "–"}</td>
+                <td class="end">{node.term ?? (own ? cluster.value?.term : undefined) ?? "–"}</td>
                 <td class="end">{node.applied ?? (own ? cluster.value?.applied : undefined) ?? "–"}</td>
                 <td class="end">{lagOf(node) ?? "–"}</td>
                 <td class="end">{node.connections ?? "–"}</td>
                 {hasMemory ? <td class="end">{memory(node.memory_used)}</td> : null}
                 {hasUptime ? <td class="end">{node.uptime === undefined ? "–" : showDuration(node.uptime)}</td> : null}
-                <td>{node.version ?? "–"}</td>
+                <td>{node.version || "–"}</td>
               </tr>
             );
           })}

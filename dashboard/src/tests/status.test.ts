@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Link } from "../api/types";
-import { directions, health, linkWord, nodeWord, toneOf } from "../model/status";
+import { directions, health, linkWord, nodeWord, tolerates, toneOf } from "../model/status";
 
 const link = (part: Partial<Link>): Link => ({
   name: "eu",
@@ -54,6 +54,16 @@ test("each direction has its own state, and a link without topics only sends", (
 test("a state of a newer server asks for attention instead of looking well", () => {
   expect(toneOf("quarantined")).toBe("warn");
   expect(toneOf(undefined)).toBe("off");
+});
+
+test("nodes that are down already count against further failures", () => {
+  const up = { node_status: "running" };
+  const down = { node_status: "stopped" };
+  expect(tolerates([up, up, up], 1)).toBe(1);
+  expect(tolerates([up, up, down], 1)).toBe(0);
+  expect(tolerates([up, down, down], 1)).toBe(0);
+  expect(tolerates([up, up, up, up, down], 2)).toBe(1);
+  expect(tolerates([up], undefined)).toBeUndefined();
 });
 
 test("the worst fact decides the sentence of health", () => {

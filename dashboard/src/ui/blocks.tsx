@@ -55,7 +55,7 @@ export function Empty({ title, children }: { title: string; children?: Children 
 export function Failure({ error, retry }: { error: unknown; retry?: () => void }) {
   if (error === undefined || error === null) return null;
   // The banner at the top already says that nothing answers.
-  if (error instanceof Unreachable) return null;
+  if (error instanceof Unreachable && !error.slow) return null;
   const missing = error instanceof Refusal && error.status === 404;
   return (
     <div class={`notice ${missing ? "warn" : "bad"}`} role="alert">

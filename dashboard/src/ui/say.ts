@@ -14,7 +14,7 @@ export function say(complaint: Complaint): string {
 }
 
 export function sayError(error: unknown): string {
-  if (error instanceof Unreachable) return t("offline.short");
+  if (error instanceof Unreachable) return t(error.slow ? "error.slow" : "offline.short");
   if (error instanceof Refusal) {
     if (error.status === 404 && error.message.startsWith("No such endpoint")) return t("error.no_endpoint");
     return complaints(error.code, error.message).map(say).join(" ");

@@ -3,21 +3,27 @@ import { Refusal } from "../../api/client";
 import { api } from "../../api/endpoints";
 import { t } from "../../i18n";
 import { emptyForm, isChanged, toJson, toRows, validate, type LinkForm } from "../../model/link-form";
-import { complaints as read, type Complaint } from "../../model/refusal";
+import { complaints as read } from "../../model/refusal";
 import { go, guardLeaving, linkHref } from "../../router";
 import { toast } from "../../state/toasts";
 import { PageHead } from "../../ui/blocks";
 import { Button } from "../../ui/controls";
 import { sayError } from "../../ui/say";
+import { useComplaints } from "./complaints";
 import { FormFields, focusFirst } from "./form";
 import { TestConnection } from "./test";
 import { useLeaving } from "./leaving";
 
 export function LinkCreate() {
   const [form, setForm] = useState<LinkForm>(emptyForm);
-  const [wrong, setWrong] = useState<Complaint[]>([]);
+  const { wrong, setWrong, onInput, changed: formChanged } = useComplaints();
   const [busy, setBusy] = useState(false);
   useLeaving(isChanged(form, emptyForm()));
+
+  const change = (next: LinkForm) => {
+    formChanged(form, next);
+    setForm(next);
+  };
 
   const submit = async (event: Event) => {
     event.preventDefault();
@@ -49,8 +55,8 @@ export function LinkCreate() {
   return (
     <>
       <PageHead title={t("create.title")} lead={t("create.lead")} back={{ href: "/cluster-linking", text: t("menu.links") }} />
-      <form class="link-form" onSubmit={(event) => void submit(event)} noValidate>
-        <FormFields form={form} onChange={setForm} complaints={wrong} editing={false} />
+      <form class="link-form" onInput={onInput} onSubmit={(event) => void submit(event)} noValidate>
+        <FormFields form={form} onChange={change} complaints={wrong} editing={false} />
         <TestConnection body={() => toJson(form)} ready={form.server.trim() !== ""} />
         <div class="form-end">
           <Button type="submit" kind="primary" busy={busy} writes>

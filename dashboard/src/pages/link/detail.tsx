@@ -95,17 +95,19 @@ export function LinkDetail({ name, tab }: { name: string; tab: "overview" | "set
 function LinkOverview({ link }: { link: Link }) {
   const counter = useRef(new CounterRate());
   const [inRate, setInRate] = useState<number | undefined>(undefined);
-  const history = useRef(new Map<string, Samples>());
+  const history = useRef(new Map<string, { counter: CounterRate; samples: Samples }>());
   const read = async (signal: AbortSignal): Promise<MetricsReport> => {
     const report = await api.linkMetrics(link.name, { signal });
     const now = Date.now();
-    const note = (node: string, value: number) => {
-      let samples = history.current.get(node);
-      if (!samples) history.current.set(node, (samples = new Samples(BARS)));
-      samples.push(now, value);
+    // From the counters, because the server's rate changes every 10 s only.
+    const note = (node: string, matched: number) => {
+      let kept = history.current.get(node);
+      if (!kept) history.current.set(node, (kept = { counter: new CounterRate(), samples: new Samples(BARS) }));
+      const rate = kept.counter.next(now, matched);
+      if (rate !== undefined) kept.samples.push(now, rate);
     };
-    note("", report.metrics.forwarding.rate);
-    for (const row of report.node_metrics) note(row.node, row.metrics.forwarding.rate);
+    note("", report.metrics.forwarding.matched);
+    for (const row of report.node_metrics) note(row.node, row.metrics.forwarding.matched);
     if (report.metrics.inbound) setInRate(counter.current.next(now, report.metrics.inbound.received));
     return report;
   };

@@ -29,7 +29,8 @@ export function Events({ name }: { name: string }) {
       {polled.value && events.length === 0 ? <Empty title={t("events.none")} /> : null}
       <ol class="events">
         {shown.map((event, index) => {
-          const reason = reasonOf(event);
+          // A state that is well keeps the reason of the one before; it explains nothing then.
+          const reason = ["bad", "warn"].includes(toneOf(event.state)) ? reasonOf(event) : undefined;
           return (
             <li key={`${event.at}${event.who}${index}`} class={toneOf(event.state)}>
               <p>

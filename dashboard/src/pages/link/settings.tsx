@@ -5,13 +5,14 @@ import { api } from "../../api/endpoints";
 import type { Link } from "../../api/types";
 import { t } from "../../i18n";
 import { counterpart } from "../../model/counterpart";
-import { isChanged, toForm, toJson, toRows, validate } from "../../model/link-form";
-import { complaints as read, type Complaint } from "../../model/refusal";
+import { isChanged, toForm, toJson, toRows, validate, type LinkForm } from "../../model/link-form";
+import { complaints as read } from "../../model/refusal";
 import { cluster } from "../../state/cluster";
 import { toast } from "../../state/toasts";
 import { Card, Notice } from "../../ui/blocks";
 import { Button, CopyButton } from "../../ui/controls";
 import { sayError } from "../../ui/say";
+import { useComplaints } from "./complaints";
 import { FormFields, focusFirst } from "./form";
 import { useLeaving } from "./leaving";
 import { TestConnection } from "./test";
@@ -20,7 +21,7 @@ export function Settings({ link, onSaved }: { link: Link; onSaved: () => void })
   // What the form began with; polls bring newer links, but must not overwrite what is typed.
   const [base, setBase] = useState(link);
   const [form, setForm] = useState(() => toForm(link));
-  const [wrong, setWrong] = useState<Complaint[]>([]);
+  const { wrong, setWrong, onInput, changed: formChanged } = useComplaints();
   const [busy, setBusy] = useState(false);
   const changed = isChanged(form, toForm(base));
   const older = base.revision !== undefined && link.revision !== undefined && link.revision !== base.revision;
@@ -34,6 +35,11 @@ export function Settings({ link, onSaved }: { link: Link; onSaved: () => void })
     setBase(from);
     setForm(toForm(from));
     setWrong([]);
+  };
+
+  const change = (next: LinkForm) => {
+    formChanged(form, next);
+    setForm(next);
   };
 
   const submit = async (event: Event) => {
@@ -63,7 +69,7 @@ export function Settings({ link, onSaved }: { link: Link; onSaved: () => void })
 
   const json = JSON.stringify(counterpart(link, cluster.value?.name ?? ""), null, 2);
   return (
-    <form class="link-form" onSubmit={(event) => void submit(event)} noValidate>
+    <form class="link-form" onInput={onInput} onSubmit={(event) => void submit(event)} noValidate>
       {older && changed ? (
         <Notice tone="warn">
           <p>{t("settings.older")}</p>
@@ -72,7 +78,7 @@ export function Settings({ link, onSaved }: { link: Link; onSaved: () => void })
           </Button>
         </Notice>
       ) : null}
-      <FormFields form={form} onChange={setForm} complaints={wrong} editing />
+      <FormFields form={form} onChange={change} complaints={wrong} editing />
       <div class="form-end">
         <Button type="submit" kind="primary" busy={busy} writes>
           {t("settings.submit")}

@@ -13,7 +13,7 @@ import { BARS } from "./detail";
 interface Props {
   link: Link;
   report: MetricsReport | undefined;
-  history: Map<string, Samples>;
+  history: Map<string, { samples: Samples }>;
   refresh: () => void;
 }
 
@@ -34,7 +34,7 @@ export function Statistics({ link, report, history, refresh }: Props) {
     ["stats.failed", "s-failed", forwarding?.failed],
     ["stats.dropped", "s-dropped", forwarding?.dropped],
   ];
-  const recent = history.get(known)?.values ?? [];
+  const recent = history.get(known)?.samples.values ?? [];
   const reset = async () => {
     if (await resetStatistics(link.name)) refresh();
   };
@@ -131,7 +131,7 @@ function others(metrics: ReturnType<typeof chosen>): [string, string][] {
   const replication = metrics?.replication;
   if (replication) {
     facts.push([t("others.pending"), number(replication.pending)]);
-    facts.push([t("others.bootstrap"), replication.bootstraps === 0 ? "–" : showMicros(replication.last_bootstrap_ms * 1000)]);
+    facts.push([t("others.bootstrap"), replication.bootstraps === 0 ? "–" : showDuration(replication.last_bootstrap_ms)]);
   }
   return facts;
 }
