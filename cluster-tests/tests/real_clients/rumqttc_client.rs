@@ -50,7 +50,12 @@ struct Options<'a> {
 }
 
 impl Peer {
-    async fn connect(port: u16, version: Version, name: &str, options: Options<'_>) -> Self {
+    async fn connect(
+        port: u16,
+        version: Version,
+        name: &str,
+        options: Options<'_>,
+    ) -> anyhow::Result<Self> {
         let id = format!("rumqttc-{version:?}-{name}");
         let (tell, seen) = unbounded_channel();
         let (side, task) = match version {
@@ -58,11 +63,11 @@ impl Peer {
             Version::V5 => start_five(id, port, &options, tell),
         };
         let mut peer = Self { side, seen, messages: Vec::new(), task, session_present: false };
-        match peer.wait(|seen| matches!(seen, Seen::Connected { .. })).await {
-            Ok(Seen::Connected { session_present }) => peer.session_present = session_present,
-            other => panic!("{name} is not let in: {other:?}"),
-        }
-        peer
+        let connected = peer.wait(|seen| matches!(seen, Seen::Connected { .. })).await;
+        let session_present = Seen::Connected { session_present: true };
+        peer.session_present =
+            connected.with_context(|| format!("{name} is not let in"))? == session_present;
+        Ok(peer)
     }
 
     async fn wait(&mut self, wanted: impl Fn(&Seen) -> bool) -> anyhow::Result<Seen> {
@@ -236,27 +241,27 @@ fn five_qos(qos: u8) -> v5::mqttbytes::QoS {
 async fn everything(port: u16, version: Version) -> anyhow::Result<()> {
     let peer = |name: &'static str| Peer::connect(port, version, name, Options::default());
     let prefix = format!("rumqttc/{version:?}");
-    let (mut one, mut two) = (peer("one").await, peer("two").await);
+    let (mut one, mut two) = (peer("one").await?, peer("two").await?);
     every_qos(&prefix, &mut one, &mut two).await.context("every QoS")?;
     retained(&prefix, &mut one, &mut two).await.context("retained messages")?;
-    shared(&prefix, &mut one, &mut two, peer("three").await).await.context("a shared group")?;
+    shared(&prefix, &mut one, &mut two, peer("three").await?).await.context("a shared group")?;
 
     let topic = format!("{prefix}/will");
     one.subscribe(&topic, 1).await?;
     let options = Options { will: Some((&topic, "gone")), ..Options::default() };
-    Peer::connect(port, version, "mortal", options).await.cut().await;
+    Peer::connect(port, version, "mortal", options).await?.cut().await;
     anyhow::ensure!(one.text().await? == "gone");
 
     let topic = format!("{prefix}/kept");
     let kept = || Options { persistent: true, ..Options::default() };
-    let mut keeper = Peer::connect(port, version, "keeper", kept()).await;
+    let mut keeper = Peer::connect(port, version, "keeper", kept()).await?;
     anyhow::ensure!(!keeper.session_present);
     keeper.subscribe(&topic, 2).await?;
     keeper.stop().await?;
     for number in 0..20 {
         two.publish(&topic, &number.to_string(), 2).await?;
     }
-    let mut keeper = Peer::connect(port, version, "keeper", kept()).await;
+    let mut keeper = Peer::connect(port, version, "keeper", kept()).await?;
     anyhow::ensure!(keeper.session_present);
     for number in 0..20 {
         anyhow::ensure!(keeper.text().await? == number.to_string());

@@ -52,9 +52,11 @@ pub fn rest_link_json(data: &[u8]) {
 mod tests {
     use std::path::Path;
 
+    type Target = fn(&[u8]);
+
     #[test]
     fn the_corpus_of_the_fuzzer_passes() {
-        let targets: [(&str, fn(&[u8])); 3] = [
+        let targets: [(&str, Target); 3] = [
             ("etf_decode", super::etf_decode),
             ("link_message", super::link_message),
             ("rest_link_json", super::rest_link_json),

@@ -106,9 +106,11 @@ mod tests {
         }
     }
 
+    type Target = fn(&[u8]);
+
     #[test]
     fn the_corpus_of_the_fuzzer_passes() {
-        let targets: [(&str, fn(&[u8])); 3] = [
+        let targets: [(&str, Target); 3] = [
             ("session_ops", super::session_ops),
             ("session_hostile", super::session_hostile),
             ("session_codec", super::session_codec),
