@@ -205,8 +205,6 @@ mod tests {
         }
     }
 
-    type Target = fn(&[u8]);
-
     #[test]
     fn the_corpus_of_the_fuzzer_passes() {
         type Target = (&'static str, fn(&[u8]));
