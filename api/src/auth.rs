@@ -64,6 +64,9 @@ pub(crate) async fn guard(
         if let Err(refusal) = permit(&identity, request.method(), &path) {
             return refuse(entry, refusal);
         }
+        if let Err(refusal) = follow(&shared, request.method(), &path).await {
+            return refuse(entry, refusal);
+        }
         request.extensions_mut().insert(identity.caller);
     }
     let response = next.call(request).await?;
@@ -79,6 +82,10 @@ pub(crate) async fn guard(
 fn is_recorded(method: &Method, path: &str) -> bool {
     !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
         && !path.starts_with("/publish")
+}
+
+fn is_read(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
 }
 
 fn entry(shared: &Shared, request: &ServiceRequest) -> AuditEntry {
@@ -146,6 +153,19 @@ fn permit(identity: &Identity, method: &Method, path: &str) -> ApiResult<()> {
     covers(key, path)
 }
 
+/// Records that this node must not show or change as they were a moment ago.
+const FOLLOWED: &[&str] = &["/users", "/api_key", "/authentication"];
+
+/// Waits until this node has applied what the leader had. Without a quorum nothing is changed, and
+/// reads show what is known here.
+async fn follow(shared: &Shared, method: &Method, path: &str) -> ApiResult<()> {
+    if !FOLLOWED.iter().any(|start| is_below(path, start)) {
+        return Ok(());
+    }
+    let followed = shared.node.barrier().await;
+    if is_read(method) { Ok(()) } else { Ok(followed?) }
+}
+
 fn no_header() -> ApiError {
     let message = "Support authorization: basic/bearer";
     ApiError::new(401, "AUTHORIZATION_HEADER_ERROR", message)
@@ -164,7 +184,7 @@ fn find_key(shared: &Shared, name: &str, secret: &str) -> Option<StoredKey> {
 
 /// `administrator` all, `viewer` GET only, `publisher` only the publish endpoints.
 fn may(role: Role, method: &Method, path: &str) -> ApiResult<()> {
-    let reads = matches!(*method, Method::GET | Method::HEAD);
+    let reads = is_read(method);
     let own = OWN.iter().any(|start| path.starts_with(start))
         && (path == "/logout" || path.ends_with("/change_pwd"));
     let allowed = match role {

@@ -81,7 +81,8 @@ mod tests {
             let request = test::TestRequest::get().uri(path).to_request();
             let response = test::call_service(&app, request).await;
             assert_eq!(response.status(), 200, "{path}");
-            assert_eq!(response.headers()["content-type"], kind, "{path}");
+            let found = response.headers().get("content-type").unwrap().to_str();
+            assert_eq!(found.unwrap(), kind, "{path}");
             assert!(response.headers().contains_key("content-security-policy"));
         }
         let request = test::TestRequest::get().uri("/api/v5/nothing").to_request();

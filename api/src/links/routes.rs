@@ -120,7 +120,7 @@ fn sent(
         .map(|(filter, entry)| (filter, entry, topics.intersections(filter)))
         .filter(|(_, _, common)| common.iter().any(|common| common.contains(part)))
         .collect();
-    routes.sort_unstable_by(|(a, ..), (b, ..)| a.cmp(b));
+    routes.sort_unstable_by_key(|(filter, ..)| *filter);
     let rows = routes.into_iter().flat_map(|(filter, entry, common)| {
         let mut sources = Vec::new();
         if !entry.nodes().is_empty() {
