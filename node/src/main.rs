@@ -4,6 +4,7 @@
 mod cli;
 mod demo;
 mod start;
+mod watch;
 mod wiring;
 
 use std::process::ExitCode;

@@ -20,6 +20,7 @@ use spanmq_state::command::{AccessCommand, LinkCommand};
 use spanmq_state::{AccessKind, Command, SecretText};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::watch;
 use crate::wiring::access::{Access, AccessPort};
 use crate::wiring::api::{ApiPort, QUESTION};
 use crate::wiring::broker::RaftPort;
@@ -87,6 +88,7 @@ impl Node {
         let link_port = Arc::new(LinkPort(linking_slot.clone()));
         let broker = start_broker(&config, &raft, link_port, access.clone(), &runtime)?;
         broker_slot.set(broker.clone());
+        watch::reload_on_hangup(config.clone(), access.clone(), broker.clone());
 
         let ports = Arc::new(LinkingPorts {
             broker: broker.clone(),
@@ -188,7 +190,11 @@ fn start_broker(
         authorize: access_port,
         retained: raft_port,
     };
-    Ok(Broker::start(settings::broker(config)?, ports)?)
+    let broker_config = settings::broker(config)?;
+    let gauge = broker_config.connections.memory_is_high.clone();
+    let broker = Broker::start(broker_config, ports)?;
+    watch::watch_memory(config, gauge);
+    Ok(broker)
 }
 
 /// Messages and sessions that other nodes send or ask for.

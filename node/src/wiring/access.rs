@@ -45,6 +45,17 @@ impl Access {
         }))
     }
 
+    /// Reads the rule files again; gives the number of rules.
+    ///
+    /// # Errors
+    /// As [`Access::load`]; the former rules hold then.
+    pub(crate) fn reload(&self, config: &Config) -> anyhow::Result<usize> {
+        let acl = load_acl(config)?;
+        let rules = acl.rule_count();
+        self.acl.store(Arc::new(acl));
+        Ok(rules)
+    }
+
     /// What the rules say.
     pub(crate) fn check(&self, client: &ClientInfo, action: Action, topic: &str) -> Decision {
         self.acl.load().check(client, action, topic)
