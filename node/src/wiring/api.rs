@@ -79,6 +79,10 @@ impl Node for ApiPort {
                 version: known.as_ref().map_or_else(|| "".into(), |known| known.version.clone()),
             }
         };
+        // A leader that is cut off goes on calling itself one: those that answer are counted.
+        let voters = status.members.iter().filter(|member| member.voter);
+        let majority = voters.clone().count() / 2 + 1;
+        let answering = voters.filter(|member| member.reachable).count();
         let mut members: Vec<MemberView> = status.members.iter().map(view).collect();
         members.sort_by(|a, b| a.name.cmp(&b.name));
         ClusterView {
@@ -86,8 +90,8 @@ impl Node for ApiPort {
             leader: status.leader,
             term: status.term,
             applied: status.applied.unwrap_or(0),
-            failures_tolerated: status.failures_tolerated,
-            quorum: status.leader.is_some(),
+            failures_tolerated: answering.saturating_sub(majority),
+            quorum: status.leader.is_some() && answering >= majority,
         }
     }
 
