@@ -71,7 +71,7 @@ try {
   await button("Create").first().click();
   await button("Create").click();
   await page.getByText("Cluster Name is required.").waitFor();
-  assert.equal(await page.evaluate(() => document.activeElement?.dataset.field), "name");
+  await page.waitForFunction(() => document.activeElement?.dataset.field === "name");
 
   step("a refusal of the server stands at its field");
   await field("name").fill(nameA);
