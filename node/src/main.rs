@@ -23,7 +23,7 @@ fn main() -> ExitCode {
         cli::Command::Demo(args) => match demo::run(&args) {
             Ok(true) => cli::Exit::Ok,
             Ok(false) => cli::Exit::Failed,
-            Err(error) => cli::fail(&format!("{error:#}")),
+            Err(error) => cli::fail(format!("{error:#}")),
         },
         cli::Command::Config(args) => cli::run_config(&args),
         cli::Command::Completions(args) => cli::run_completions(&args),
@@ -35,6 +35,6 @@ fn main() -> ExitCode {
 fn run(config: spanmq_config::Config, exit_with_stdin: bool) -> cli::Exit {
     match start::run(config, exit_with_stdin) {
         Ok(()) => cli::Exit::Ok,
-        Err(error) => cli::fail(&format!("{error:#}")),
+        Err(error) => cli::fail(format!("{error:#}")),
     }
 }

@@ -60,7 +60,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<bool> {
     clusters.link()?;
     println!("{}", clusters.describe());
     let traffic = Traffic::start(&clusters, args.rate)?;
-    let report = Report::default();
+    let report = Report;
     println!("{}", Report::header());
     let end = args.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let mut killed: Option<(usize, usize, Instant)> = None;

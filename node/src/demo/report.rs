@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::traffic::Counters;
 
-#[derive(Default)]
 pub(super) struct Report;
 
 impl Report {
