@@ -1,9 +1,9 @@
 //! Link actors, the MQTT client to the remote cluster, buffers on disk.
 //!
 //! The decisions are in `linking/protocol`; here they are performed: one replication actor and
-//! `pool_size` forwarding actors per link ([`supervisor`]), one task per inbound connection
-//! ([`upstream`]), one thread that appends to buffers ([`store`]), and on the leader the watch over
-//! learnt actors ([`keeper`]).
+//! `pool_size` forwarding actors per link (`supervisor`), one task per inbound connection
+//! (`upstream`), one thread that appends to buffers (`store`), and on the leader the watch over
+//! learnt actors (`keeper`).
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 mod alarms;

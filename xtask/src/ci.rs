@@ -35,7 +35,7 @@ fn deny() -> anyhow::Result<()> {
 fn docs() -> anyhow::Result<()> {
     // Set for this process's children only; a broken link in the docs is an error.
     let status = Command::new("cargo")
-        .args(["doc", "--workspace", "--no-deps", "--quiet"])
+        .args(["doc", "--workspace", "--lib", "--no-deps", "--quiet"])
         .env("RUSTDOCFLAGS", "--deny warnings")
         .current_dir(root())
         .status()?;

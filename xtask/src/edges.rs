@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::{Context, bail};
 use serde_json::Value;
 
-/// Crate → layer. An arrow must lead from a higher layer to a lower one, or within [`WITHIN`].
+/// Crate → layer. An arrow must lead from a higher layer to a lower one.
 const LAYERS: &[(&str, u8)] = &[
     ("spanmq-topic", 0),
     ("spanmq-session", 1),
