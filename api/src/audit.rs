@@ -11,6 +11,8 @@ use spanmq_link_protocol::config::REDACTED;
 
 /// Records kept per node; the oldest is dropped.
 const KEPT: usize = 1_000;
+/// Records of callers who are not known, kept apart: a stranger must not push the others out.
+const STRANGERS_KEPT: usize = 100;
 /// Longer bodies are not kept.
 const BODY_BYTES_MAX: usize = 16 << 10;
 /// Fields whose value is never kept.
@@ -19,7 +21,8 @@ const SECRET_WORDS: [&str; 5] = ["password", "secret", "pwd", "token", "payload"
 /// The records of one node.
 #[derive(Debug, Default)]
 pub struct AuditLog {
-    ring: Mutex<VecDeque<Arc<AuditEntry>>>,
+    known: Mutex<VecDeque<Arc<AuditEntry>>>,
+    strangers: Mutex<VecDeque<Arc<AuditEntry>>>,
 }
 
 impl AuditLog {
@@ -34,8 +37,12 @@ impl AuditLog {
             status = entry.http_status_code,
             "audit"
         );
-        let mut ring = self.ring.lock();
-        if ring.len() == KEPT {
+        let (ring, kept) = match entry.source.is_empty() {
+            true => (&self.strangers, STRANGERS_KEPT),
+            false => (&self.known, KEPT),
+        };
+        let mut ring = ring.lock();
+        if ring.len() == kept {
             ring.pop_front();
         }
         ring.push_back(Arc::new(entry));
@@ -44,9 +51,15 @@ impl AuditLog {
     /// The newest `limit` records that `wanted` takes, newest first.
     #[must_use]
     pub fn newest(&self, limit: usize, wanted: impl Fn(&AuditEntry) -> bool) -> Vec<AuditEntry> {
-        let ring = self.ring.lock();
-        let found = ring.iter().rev().filter(|entry| wanted(entry)).take(limit);
-        found.map(|entry| AuditEntry::clone(entry)).collect()
+        let mut found: Vec<Arc<AuditEntry>> = Vec::new();
+        for ring in [&self.known, &self.strangers] {
+            let ring = ring.lock();
+            found.extend(ring.iter().rev().filter(|entry| wanted(entry)).take(limit).cloned());
+        }
+        // RFC 3339 in UTC sorts like the time it names.
+        found.sort_by(|a, b| b.created_at.cmp(&a.created_at));
+        found.truncate(limit);
+        found.iter().map(|entry| AuditEntry::clone(entry)).collect()
     }
 }
 
@@ -98,6 +111,32 @@ mod tests {
             assert!(!kept.contains(secret), "{kept}");
         }
         assert!(kept.contains("\"name\":\"l\""));
+    }
+
+    #[test]
+    fn strangers_do_not_push_known_callers_out() {
+        let log = AuditLog::default();
+        let record = |source: &str, second: u32| AuditEntry {
+            created_at: format!("2026-01-01T00:00:{second:02}.000Z"),
+            node: "n".into(),
+            source: source.into(),
+            from: "rest_api".into(),
+            source_ip: String::new(),
+            http_method: "PUT".into(),
+            operation: "/x".into(),
+            body: None,
+            http_status_code: 200,
+            operation_result: "success".into(),
+            duration_ms: 0,
+        };
+        log.record(record("ann", 0));
+        (0..2 * KEPT).for_each(|_| log.record(record("", 1)));
+        log.record(record("ann", 2));
+        let newest = log.newest(KEPT, |_| true);
+        assert_eq!(newest.len(), STRANGERS_KEPT + 2);
+        assert_eq!((newest[0].source.as_str(), newest[1].source.as_str()), ("ann", ""));
+        assert_eq!(newest.last().unwrap().source, "ann");
+        assert_eq!(log.newest(1, |entry| entry.source.is_empty()).len(), 1);
     }
 
     #[test]

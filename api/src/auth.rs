@@ -73,6 +73,11 @@ pub(crate) async fn guard(
     if let Some(mut entry) = entry {
         let body = response.request().extensions().get::<AuditBody>().cloned();
         entry.body = body.map(|body| body.0);
+        // Who has just logged in is known now.
+        if path == "/login" && response.status().is_success() {
+            let name = entry.body.as_ref().and_then(|body| body["username"].as_str());
+            entry.source = name.unwrap_or_default().to_owned();
+        }
         finish(&shared, entry, response.status().as_u16(), begun);
     }
     Ok(response)

@@ -48,10 +48,12 @@ pub async fn bootstrap_admin(
     username: &str,
     password: Option<Secret>,
 ) -> Result<FirstAdmin, BootstrapError> {
+    // A restart without a quorum must not fail for a question that is settled.
+    if has_users(node) {
+        return Ok(FirstAdmin::AlreadyThere);
+    }
     node.barrier().await.map_err(|NoQuorum| BootstrapError::NoQuorum)?;
-    let mut users = 0;
-    node.read(&mut |state| users = DashboardUser::all(state).len());
-    if users > 0 {
+    if has_users(node) {
         return Ok(FirstAdmin::AlreadyThere);
     }
     let configured = password.is_some();
@@ -70,6 +72,12 @@ pub async fn bootstrap_admin(
         Err(ApiError { status: 503, .. }) => Err(BootstrapError::NoQuorum),
         Err(refusal) => Err(BootstrapError::Refused { why: refusal.message }),
     }
+}
+
+fn has_users(node: &dyn Node) -> bool {
+    let mut any = false;
+    node.read(&mut |state| any = !DashboardUser::all(state).is_empty());
+    any
 }
 
 async fn hash(password: Secret) -> Result<PasswordHash, BootstrapError> {

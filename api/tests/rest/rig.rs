@@ -195,6 +195,11 @@ impl Rig {
         self.nodes[node].broker.bound()[0].address
     }
 
+    /// Where HTTPS listens.
+    pub fn https(&self) -> SocketAddr {
+        self.apis[0].https_address.unwrap()
+    }
+
     pub fn lose_quorum(&self) {
         self.replicated.quorum.store(false, Ordering::SeqCst);
     }
