@@ -114,7 +114,7 @@ impl Node {
         serve_questions(&raft, port.clone());
         seed(&raft, &config).await?;
         first_administrator(&port, &config).await?;
-        let api = spanmq_api::serve(settings::api(&config), port).with_context(|| {
+        let api = spanmq_api::serve(settings::api(&config)?, port).with_context(|| {
             format!("the API cannot listen on {}", config.dashboard.listeners.http.bind.0)
         })?;
         Ok(Self { config, raft, broker, linking, api })

@@ -3,6 +3,7 @@
 pub(crate) mod access;
 pub(crate) mod api;
 pub(crate) mod broker;
+pub(crate) mod https;
 pub(crate) mod links;
 pub(crate) mod peers;
 pub(crate) mod records;

@@ -222,9 +222,10 @@ pub(crate) fn linking(config: &Config, node_id: u64) -> LinkingConfig {
     }
 }
 
-pub(crate) fn api(config: &Config) -> ApiConfig {
-    ApiConfig {
+pub(crate) fn api(config: &Config) -> anyhow::Result<ApiConfig> {
+    Ok(ApiConfig {
         token_life: config.dashboard.token_expired_time,
+        https: super::https::config(config)?,
         ..ApiConfig::new(config.dashboard.listeners.http.bind.0)
-    }
+    })
 }
