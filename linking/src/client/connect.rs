@@ -156,10 +156,14 @@ async fn attempt(
     let io = ntex_net::tcp_connect(target, cfg).await.map_err(|error| failure::tcp(&error))?;
     let io: IoBoxed = if spec.link.ssl.enable {
         progress.next(Stage::Tls);
-        let config = tls::client_config(&spec.link.ssl)?;
+        let (config, refusal) = tls::client_config(&spec.link.ssl)?;
         let name = tls::server_name(&spec.link.ssl, &address.host)?;
         let io = TlsClientFilter::create(io, config, name).await;
-        io.map_err(|error| failure::tls(&error))?.into()
+        let failed = |error| match refusal.lock().take() {
+            Some(refusal) => failure::tls(&std::io::Error::other(refusal)),
+            None => failure::tls(&error),
+        };
+        io.map_err(failed)?.into()
     } else {
         io.into()
     };
@@ -261,9 +265,14 @@ async fn mqtt_connect(
             let detail = "something else than CONNACK came first";
             Err(Reason::with_detail(ReasonWord::PeerNotMqtt5, detail))
         }
+        // With TLS 1.3 a server looks at our certificate after our half of the handshake, and many
+        // close without the alert that says so.
         Ok(None) => {
-            let detail = "closed before CONNACK";
-            Err(Reason::with_detail(ReasonWord::ConnectionLost, detail))
+            let word = match spec.link.ssl.enable {
+                true => ReasonWord::TlsClientCertificate,
+                false => ReasonWord::ConnectionLost,
+            };
+            Err(Reason::with_detail(word, "closed before CONNACK"))
         }
         // A 3.1.1 server answers with a CONNACK that is no valid one of MQTT 5 (W-5).
         Err(Either::Left(error)) => {

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -30,7 +31,7 @@ pub(crate) fn check(ssl: &SslConfig) -> Result<(), Reason> {
 ///
 /// # Errors
 /// [`ReasonWord::LocalTlsFiles`] with the file that cannot be read.
-pub(super) fn client_config(ssl: &SslConfig) -> Result<Arc<ClientConfig>, Reason> {
+pub(super) fn client_config(ssl: &SslConfig) -> Result<(Arc<ClientConfig>, Refusal), Reason> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let versions: Vec<&'static rustls::SupportedProtocolVersion> = ssl
         .versions
@@ -42,11 +43,12 @@ pub(super) fn client_config(ssl: &SslConfig) -> Result<Arc<ClientConfig>, Reason
         .collect();
     let failed =
         |error: rustls::Error| Reason::with_detail(ReasonWord::TlsFailed, &error.to_string());
-    let builder = ClientConfig::builder_with_provider(provider.clone())
+    let (verifier, refusal) = verifier(ssl, provider.clone())?;
+    let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&versions)
         .map_err(failed)?
         .dangerous()
-        .with_custom_certificate_verifier(verifier(ssl, provider)?);
+        .with_custom_certificate_verifier(Arc::new(verifier));
     let config = match (&ssl.certfile, &ssl.keyfile) {
         (Some(certificate), Some(key)) => {
             let chain = certificates("certfile", certificate)?;
@@ -55,7 +57,7 @@ pub(super) fn client_config(ssl: &SslConfig) -> Result<Arc<ClientConfig>, Reason
         }
         _ => builder.with_no_client_auth(),
     };
-    Ok(Arc::new(config))
+    Ok((Arc::new(config), refusal))
 }
 
 /// The name to ask for and to verify.
@@ -112,32 +114,36 @@ fn roots(ssl: &SslConfig) -> Result<RootCertStore, Reason> {
     Ok(store)
 }
 
-fn verifier(
-    ssl: &SslConfig,
-    provider: Arc<CryptoProvider>,
-) -> Result<Arc<dyn ServerCertVerifier>, Reason> {
-    if ssl.verify == Verify::None {
-        return Ok(Arc::new(Lenient { chain: None, provider }));
-    }
-    let chain =
-        WebPkiServerVerifier::builder_with_provider(Arc::new(roots(ssl)?), provider.clone())
-            .build()
-            .map_err(|error| Reason::with_detail(ReasonWord::TlsUntrusted, &error.to_string()))?;
-    Ok(match ssl.server_name_indication {
-        ServerName::Disable => Arc::new(Lenient { chain: Some(chain), provider }),
-        _ => chain,
-    })
+/// Why the certificate of the remote was refused, if it was. ntex tells only that a handshake ended.
+pub(super) type Refusal = Arc<Mutex<Option<rustls::Error>>>;
+
+fn verifier(ssl: &SslConfig, provider: Arc<CryptoProvider>) -> Result<(Verifier, Refusal), Reason> {
+    let chain = match ssl.verify {
+        Verify::None => None,
+        Verify::Peer => {
+            let roots = Arc::new(roots(ssl)?);
+            let built =
+                WebPkiServerVerifier::builder_with_provider(roots, provider.clone()).build();
+            let failed = |error| Reason::with_detail(ReasonWord::TlsUntrusted, &format!("{error}"));
+            Some(built.map_err(failed)?)
+        }
+    };
+    let refusal = Refusal::default();
+    let any_name = ssl.server_name_indication == ServerName::Disable;
+    Ok((Verifier { chain, any_name, provider, refusal: refusal.clone() }, refusal))
 }
 
-/// `verify_none`, or `server_name_indication = disable`, which verifies the chain but no name.
-/// Signatures of the handshake are verified in any case.
+/// Without a chain it is `verify_none`; `any_name` is `server_name_indication = disable`, which
+/// verifies the chain but no name. Signatures of the handshake are verified in any case.
 #[derive(Debug)]
-struct Lenient {
+struct Verifier {
     chain: Option<Arc<WebPkiServerVerifier>>,
+    any_name: bool,
     provider: Arc<CryptoProvider>,
+    refusal: Refusal,
 }
 
-impl ServerCertVerifier for Lenient {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -150,8 +156,12 @@ impl ServerCertVerifier for Lenient {
         match chain.verify_server_cert(end_entity, intermediates, name, ocsp, now) {
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) => Ok(ServerCertVerified::assertion()),
-            result => result,
+            )) if self.any_name => Ok(ServerCertVerified::assertion()),
+            Err(error) => {
+                *self.refusal.lock() = Some(error.clone());
+                Err(error)
+            }
+            verified => verified,
         }
     }
 
