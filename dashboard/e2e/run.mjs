@@ -237,7 +237,7 @@ try {
   await toast("Disabled Successfully");
   // A node that does not answer keeps the whole inconsistent, even when the others have stopped.
   await page.locator(".vrow .tag", { hasText: KILL ? "Inconsistent" : "Stopped" }).waitFor({ timeout: 20_000 });
-  assert.equal(await page.getByRole("switch", { name: `Enable ${nameB}` }).getAttribute("aria-checked"), "false");
+  await page.getByRole("switch", { name: `Enable ${nameB}`, checked: false }).waitFor();
   await page.getByRole("switch", { name: `Enable ${nameB}` }).click();
   await toast("Enabled Successfully");
   await button(`Delete ${nameB}`).click();

@@ -387,6 +387,7 @@ export const en = {
   "refusal.topic.other": "{filter} is refused: {cause}.",
   "refusal.changed_meanwhile": "Somebody else has changed this link meanwhile. Load it again, then repeat your change.",
   "refusal.no_quorum": "This node has no contact with a majority of the cluster; nothing was changed. Try again, or use another node.",
+  "refusal.login": "The login had run out, so nothing was changed. Try again.",
   "refusal.role": "Your role does not allow this. Ask an administrator.",
   "refusal.same_connection": "The link {other} has the same server and client ID prefix. Enter another prefix.",
   "refusal.other": "The server refuses it: {detail}",

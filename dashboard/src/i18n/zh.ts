@@ -389,6 +389,7 @@ export const zh: Record<keyof typeof en, string> = {
   "refusal.topic.other": "{filter} 被拒绝：{cause}。",
   "refusal.changed_meanwhile": "该连接已被其他人更改，请重新载入后再修改。",
   "refusal.no_quorum": "此节点无法联系集群的多数派，未做任何更改。请重试或换一个节点。",
+  "refusal.login": "登录已过期，未做任何更改，请重试。",
   "refusal.role": "当前角色无权执行此操作，请联系管理员。",
   "refusal.same_connection": "连接 {other} 使用了相同的服务器地址和客户端 ID 前缀，请更换前缀。",
   "refusal.other": "服务器拒绝：{detail}",

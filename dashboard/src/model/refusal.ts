@@ -121,6 +121,9 @@ export function complaints(code: string, message: string): Complaint[] {
   if (code === "ALREADY_EXISTS") return [{ field: "name", key: "refusal.name_taken", params: {} }];
   if (code === "PRECONDITION_FAILED") return [{ field: "", key: "refusal.changed_meanwhile", params: {} }];
   if (code === "SERVICE_UNAVAILABLE") return [{ field: "", key: "refusal.no_quorum", params: {} }];
+  if (["BAD_TOKEN", "TOKEN_TIME_OUT", "AUTHORIZATION_HEADER_ERROR"].includes(code)) {
+    return [{ field: "", key: "refusal.login", params: {} }];
+  }
   if (code === "UNAUTHORIZED_ROLE") return [{ field: "", key: "refusal.role", params: {} }];
   let parsed: unknown;
   try {

@@ -80,6 +80,7 @@ test("refusals without a schema violation are sentences of their own", () => {
   expect(key("PRECONDITION_FAILED")).toBe("refusal.changed_meanwhile");
   expect(key("SERVICE_UNAVAILABLE")).toBe("refusal.no_quorum");
   expect(key("UNAUTHORIZED_ROLE")).toBe("refusal.role");
+  expect(key("TOKEN_TIME_OUT", "The token has expired; log in again")).toBe("refusal.login");
   expect(complaints("BAD_REQUEST", "Create link failed: link b has the same server and clientid; give this one another clientid")[0]).toMatchObject({
     field: "clientid",
     params: { other: "b" },
