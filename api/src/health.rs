@@ -16,7 +16,9 @@ pub(crate) fn endpoints(table: &mut Table) {
             .open()
             .query::<ReadyQuery>()
             .text(200)
-            .text(503),
+            .json::<Readiness>(200)
+            .text(503)
+            .json::<Readiness>(503),
         ready,
     );
     table.get(
@@ -47,10 +49,8 @@ async fn ready(shared: web::Data<Shared>, query: web::Query<ReadyQuery>) -> Http
         checks.insert("serving".to_owned(), serving);
         return response.json(Readiness { ready: ready.is_ok(), checks });
     }
-    match ready {
-        Ok(()) => response.body("ok"),
-        Err(reason) => response.body(reason),
-    }
+    let text = ready.err().unwrap_or_else(|| "ok".to_owned());
+    response.content_type("text/plain; charset=utf-8").body(text)
 }
 
 async fn status(shared: web::Data<Shared>) -> HttpResponse {

@@ -17,7 +17,7 @@ pub(crate) fn table() -> Table {
     prometheus::endpoints(&mut table);
     operations::endpoints(&mut table);
     access::endpoints(&mut table);
-    table.get("/openapi.json", op("health", "This document.").text(200), document);
+    table.get("/openapi.json", op("health", "This document.").any_json(200), document);
     table
 }
 

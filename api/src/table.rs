@@ -88,6 +88,13 @@ impl Op {
         self
     }
 
+    /// JSON of any shape.
+    pub(crate) fn any_json(mut self, status: u16) -> Self {
+        let content = Content::new(Some(Schema::from(ObjectBuilder::new().build())));
+        self.answers.push((status, Some(("application/json", content))));
+        self
+    }
+
     pub(crate) fn empty(mut self, status: u16) -> Self {
         self.answers.push((status, None));
         self
@@ -221,8 +228,13 @@ fn operation(path: &str, method: &HttpMethod, op: Op) -> OperationBuilder {
             .content("application/json", content);
         builder = builder.request_body(Some(body.build()));
     }
+    // A status may have several content types.
+    let mut answers = BTreeMap::<u16, Vec<(&str, Content)>>::new();
     for (status, content) in op.answers {
-        builder = builder.response(status.to_string(), response(status, content));
+        answers.entry(status).or_default().extend(content);
+    }
+    for (status, contents) in answers {
+        builder = builder.response(status.to_string(), response(status, contents));
     }
     match open {
         true => builder.security(SecurityRequirement::default()),
@@ -245,7 +257,7 @@ fn path_parameters(path: &str) -> Vec<Parameter> {
     names.map(parameter).collect()
 }
 
-fn response(status: u16, content: Option<(&'static str, Content)>) -> Response {
+fn response(status: u16, contents: Vec<(&'static str, Content)>) -> Response {
     let description = match status {
         200 => "Done.",
         201 => "Created.",
@@ -265,10 +277,8 @@ fn response(status: u16, content: Option<(&'static str, Content)>) -> Response {
         _ => "A fault of the node.",
     };
     let builder = ResponseBuilder::new().description(description);
-    match content {
-        Some((kind, content)) => builder.content(kind, content).build(),
-        None => builder.build(),
-    }
+    let add = |builder: ResponseBuilder, (kind, content)| builder.content(kind, content);
+    contents.into_iter().fold(builder, add).build()
 }
 
 async fn wrong_method(request: HttpRequest) -> ApiResult<String> {

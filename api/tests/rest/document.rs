@@ -51,15 +51,18 @@ fn collect(value: &Value, into: &mut Vec<String>) {
 }
 
 #[test]
-fn every_read_without_parameters_answers_a_status_that_the_document_names() {
+fn every_read_answers_a_status_and_a_content_type_that_the_document_names() {
     let rig = Rig::start();
     for (method, path, operation) in operations() {
         if method != "GET" || path.starts_with("/users") || path.starts_with("/api_key") {
             continue;
         }
-        let status = rig.admin().get(&path).status.to_string();
+        let answer = rig.admin().get(&path);
+        let status = answer.status.to_string();
         let named = operation["responses"].as_object().unwrap();
         assert!(named.contains_key(&status), "{path} answers {status}");
         assert!(!status.starts_with('5'), "{path} answers {status}");
+        let kind = answer.header("content-type").unwrap().split(';').next().unwrap().to_owned();
+        assert!(named[&status]["content"].get(&kind).is_some(), "{path} answers {kind}");
     }
 }
