@@ -2,75 +2,27 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use cluster_tests::client::{Client, Connect, Packet};
-use cluster_tests::harness::{Cluster, Node, NodeOptions, Rest, eventually};
-use serde_json::{Value, json};
+use cluster_tests::harness::links::{
+    SETTLE, Setup, create_link, link_body, linked, metrics_become, routes_learnt, running,
+};
+use cluster_tests::harness::{Cluster, Rest, eventually};
+use serde_json::json;
 
-const SETTLE: Duration = Duration::from_secs(20);
-
-/// Clusters `a` and `b` of the given sizes, linked both ways for `topics`.
-fn linked(a: usize, b: usize, topics: &[&str]) -> anyhow::Result<(Cluster, Cluster)> {
-    let acl = "{allow, {clientid, {re, \"^clink-\"}}, all, [\"$LINK/#\"]}.\n{allow, all, all, [\"#\"]}.\n";
-    let (a, b) = (cluster("a", a, acl)?, cluster("b", b, acl)?);
-    create_link(&a.nodes[0].rest(), &a.name, &b, topics)?;
-    create_link(&b.nodes[0].rest(), &b.name, &a, topics)?;
-    running(&a, "b")?;
-    running(&b, "a")?;
-    Ok((a, b))
+/// A cluster under these rules.
+fn cluster(name: &str, acl: &str) -> anyhow::Result<Cluster> {
+    Setup::default().file("acl.conf", acl).start(name, 1)
 }
 
-fn cluster(name: &str, size: usize, acl: &str) -> anyhow::Result<Cluster> {
-    let dir = tempfile::tempdir()?.keep();
-    std::fs::write(dir.join("acl.conf"), acl)?;
-    let config = format!(
-        "authorization {{ sources = [{{type = file, path = \"{}/acl.conf\"}}], no_match = deny }}\n",
-        dir.display()
-    );
-    Cluster::start_with(name, size, &NodeOptions { config: Some(config), ..NodeOptions::default() })
-}
-
-fn create_link(
-    rest: &Rest,
-    local: &str,
-    remote: &Cluster,
-    topics: &[&str],
-) -> anyhow::Result<Value> {
-    let body = json!({
-        "name": remote.name,
-        "server": format!("127.0.0.1:{}", remote.nodes[0].mqtt_port()),
-        "clientid": format!("clink-{local}-"),
-        "topics": topics,
-        "pool_size": 2,
-    });
-    rest.post("/cluster/links", &body)?.expect(201)
-}
-
-/// Waits until every node of `cluster` says that its link is running.
-fn running(cluster: &Cluster, link: &str) -> anyhow::Result<()> {
-    let rest = cluster.nodes[0].rest();
-    eventually(SETTLE, || {
-        let answer = rest.get(&format!("/cluster/links/{link}"))?.expect(200)?;
-        let states = answer["node_status"].as_array().context("node_status")?;
-        anyhow::ensure!(states.len() == cluster.nodes.len(), "{answer}");
-        anyhow::ensure!(answer["status"] == "running", "{answer:#}");
-        Ok(())
-    })
-}
-
-/// Waits until `node` has learnt from `link` at least `count` routes.
-fn routes_learnt(node: &Node, link: &str, count: u64) -> anyhow::Result<()> {
-    eventually(SETTLE, || {
-        let metrics = node.rest().get(&format!("/cluster/links/{link}/metrics"))?.expect(200)?;
-        anyhow::ensure!(metrics["metrics"]["routers"].as_u64() == Some(count), "{metrics:#}");
-        Ok(())
-    })
+/// A link of `from` to `to`.
+fn link(from: &Cluster, to: &Cluster, topics: &[&str]) -> anyhow::Result<()> {
+    create_link(from, &link_body(&from.name, to, topics)).map(|_| ())
 }
 
 // 8.1-2
 #[test]
 fn a_message_crosses_once_to_the_only_subscriber_on_the_other_side() -> anyhow::Result<()> {
-    let (a, b) = linked(2, 2, &["global/#"])?;
+    let (a, b) = linked(&Setup::default(), 2, 2, &["global/#"])?;
     let mut subscriber = Client::simple(b.nodes[1].mqtt_port(), "sub")?;
     subscriber.subscribe("global/+/news", 1)?;
     routes_learnt(&a.nodes[0], "b", 1)?;
@@ -94,7 +46,7 @@ fn a_message_crosses_once_to_the_only_subscriber_on_the_other_side() -> anyhow::
 // 8.1-3
 #[test]
 fn a_route_goes_when_the_last_subscription_behind_it_goes() -> anyhow::Result<()> {
-    let (a, b) = linked(1, 1, &["g/#"])?;
+    let (a, b) = linked(&Setup::default(), 1, 1, &["g/#"])?;
     let port = b.nodes[0].mqtt_port();
     let (mut one, mut two) = (Client::simple(port, "one")?, Client::simple(port, "two")?);
     one.subscribe("g/x", 0)?;
@@ -113,17 +65,17 @@ fn a_route_goes_when_the_last_subscription_behind_it_goes() -> anyhow::Result<()
 #[test]
 fn a_link_that_the_other_side_does_not_know_says_so_and_heals() -> anyhow::Result<()> {
     let (a, b) = (
-        cluster("a", 1, "{allow, all, all, [\"$LINK/#\", \"#\"]}.\n")?,
-        cluster("b", 1, "{allow, all, all, [\"$LINK/#\", \"#\"]}.\n")?,
+        cluster("a", "{allow, all, all, [\"$LINK/#\", \"#\"]}.\n")?,
+        cluster("b", "{allow, all, all, [\"$LINK/#\", \"#\"]}.\n")?,
     );
-    create_link(&a.nodes[0].rest(), "a", &b, &["t/#"])?;
+    link(&a, &b, &["t/#"])?;
     eventually(SETTLE, || {
         let link = a.nodes[0].rest().get("/cluster/links/b")?.expect(200)?;
         anyhow::ensure!(link["replication_status"] == "rejected", "{link:#}");
         anyhow::ensure!(link["reason"]["code"] == "unknown_cluster", "{link:#}");
         Ok(())
     })?;
-    create_link(&b.nodes[0].rest(), "b", &a, &["t/#"])?;
+    link(&b, &a, &["t/#"])?;
     running(&a, "b")?;
     running(&b, "a")
 }
@@ -131,9 +83,9 @@ fn a_link_that_the_other_side_does_not_know_says_so_and_heals() -> anyhow::Resul
 // 8.1-9, A-6
 #[test]
 fn without_the_acl_rule_the_link_says_which_rule_is_missing() -> anyhow::Result<()> {
-    let a = cluster("a", 1, "{allow, all, all, [\"#\"]}.\n")?;
-    let b = cluster("b", 1, "{allow, all, all, [\"#\"]}.\n")?;
-    create_link(&a.nodes[0].rest(), "a", &b, &["t/#"])?;
+    let a = cluster("a", "{allow, all, all, [\"#\"]}.\n")?;
+    let b = cluster("b", "{allow, all, all, [\"#\"]}.\n")?;
+    link(&a, &b, &["t/#"])?;
     eventually(SETTLE, || {
         let link = a.nodes[0].rest().get("/cluster/links/b")?.expect(200)?;
         let advice = link["reason"]["advice"].as_str().unwrap_or_default();
@@ -146,10 +98,10 @@ fn without_the_acl_rule_the_link_says_which_rule_is_missing() -> anyhow::Result<
 #[test]
 fn in_a_ring_of_three_each_message_arrives_once() -> anyhow::Result<()> {
     let acl = "{allow, all, all, [\"$LINK/#\", \"#\"]}.\n";
-    let ring = [cluster("a", 1, acl)?, cluster("b", 1, acl)?, cluster("c", 1, acl)?];
+    let ring = [cluster("a", acl)?, cluster("b", acl)?, cluster("c", acl)?];
     for from in &ring {
         for to in ring.iter().filter(|to| to.name != from.name) {
-            create_link(&from.nodes[0].rest(), &from.name, to, &["ring/#"])?;
+            link(from, to, &["ring/#"])?;
         }
     }
     for from in &ring {
@@ -181,11 +133,12 @@ fn in_a_ring_of_three_each_message_arrives_once() -> anyhow::Result<()> {
 // LINK-SPEC 0.1 (buffers), W-31
 #[test]
 fn messages_for_a_remote_that_is_away_wait_and_arrive_in_order() -> anyhow::Result<()> {
-    let (a, mut b) = linked(1, 1, &["g/#"])?;
+    let (a, mut b) = linked(&Setup::default(), 1, 1, &["g/#"])?;
     let connect = Connect::new("keeper").persistent();
     let (mut keeper, _) = Client::connect(b.nodes[0].mqtt_port(), &connect)?;
     keeper.subscribe("g/#", 1)?;
-    routes_learnt(&a.nodes[0], "b", 1)?;
+    // Of the node, and soon of the session (W-12).
+    metrics_become(&a.nodes[0], "b", |m| m["routers"].as_u64() >= Some(1))?;
     drop(keeper);
     b.nodes[0].kill();
     let mut publisher = Client::simple(a.nodes[0].mqtt_port(), "pub")?;
@@ -206,7 +159,7 @@ fn messages_for_a_remote_that_is_away_wait_and_arrive_in_order() -> anyhow::Resu
 // 8.1-13, R-3
 #[test]
 fn concurrent_creates_and_deletes_have_one_winner_each() -> anyhow::Result<()> {
-    let a = cluster("a", 1, "{allow, all}.\n")?;
+    let a = cluster("a", "{allow, all}.\n")?;
     let rest = a.nodes[0].rest();
     let body = json!({"name": "b", "server": "127.0.0.1:1", "topics": []});
     let statuses = |ask: &(dyn Fn(&Rest) -> anyhow::Result<u16> + Sync)| -> Vec<u16> {
