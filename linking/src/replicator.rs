@@ -380,9 +380,11 @@ impl Handler<Stop> for Replicator {
     type Result = ();
 
     fn handle(&mut self, Stop(word): Stop, ctx: &mut Context<Self>) {
-        self.step(Event::Stop, ctx);
         self.wire.close();
-        self.show(Phase::Disabled, Some(word.into()));
+        // One that is replaced says nothing: the board is its successor's.
+        if word == ReasonWord::Disabled {
+            self.show(Phase::Disabled, Some(word.into()));
+        }
         use actix::ActorContext;
         ctx.stop();
     }
