@@ -6,7 +6,12 @@ import "uplot/dist/uPlot.min.css";
 import "./styles/base.css";
 import "./styles/controls.css";
 import "./styles/layout.css";
-import "./styles/pages.css";
+import "./styles/blocks.css";
+import "./styles/overview.css";
+import "./styles/tables.css";
+import "./styles/link.css";
+import "./styles/forms.css";
+import "./styles/narrow.css";
 
 applyPrefs();
 startRouter();
