@@ -169,3 +169,19 @@ fn connack_never_carries_text() -> anyhow::Result<()> {
     }
     Ok(())
 }
+// [MQTT-3.14.2-3] [MQTT-3.14.2-4] [MQTT-3.1.2-24]
+#[test]
+fn disconnect_leaves_its_text_out_when_it_would_not_fit() -> anyhow::Result<()> {
+    let node = node();
+    // CONNACK alone needs more than this; so the limit is just above it.
+    let connack = sized(&node, "probe", 1_000)?.largest_packet();
+    for most in [connack, connack + 8, connack + 60] {
+        let mut client = sized(&node, "tight", u32::try_from(most)?)?;
+        // Flags of PINGREQ: an error that the broker explains at length.
+        client.send(&[0xc1, 0])?;
+        let came = client.expect_close(CLOSE)?;
+        assert!(matches!(came.as_slice(), [Packet::Disconnect { code: 0x81, .. }]), "{came:?}");
+        assert!(client.largest_packet() <= most, "{} > {most}: {came:?}", client.largest_packet());
+    }
+    Ok(())
+}

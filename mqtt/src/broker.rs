@@ -225,6 +225,10 @@ impl std::fmt::Debug for BrokerHandle {
 }
 
 impl BrokerHandle {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0.shared
+    }
+
     /// Where clients can connect.
     #[must_use]
     pub fn bound(&self) -> &[BoundListener] {
@@ -342,39 +346,6 @@ impl BrokerHandle {
         let Some(place) = self.0.shared.clients.place(&client_id) else { return false };
         let mailbox = &self.0.shared.workers[usize::from(place.worker)];
         ask(mailbox, move |worker| worker.kick(&client_id, purge)).await.unwrap_or(false)
-    }
-
-    /// Gives a session to another node that has claimed it: its connection is closed (0x8E), its
-    /// state leaves, encoded for [`crate::ports::Peers::take_over`]. `None`: it is not here.
-    pub async fn surrender(&self, client_id: Arc<str>) -> Option<Vec<u8>> {
-        let place = self.0.shared.clients.place(&client_id)?;
-        let mailbox = &self.0.shared.workers[usize::from(place.worker)];
-        let export = ask(mailbox, move |worker| {
-            worker.begin();
-            worker.give_up(&client_id, true)
-        });
-        let export = export.await.flatten()?;
-        spanmq_session::codec::encode_export(&export, std::time::Instant::now())
-            .inspect_err(|error| tracing::error!(%error, "a session could not be handed over"))
-            .ok()
-    }
-
-    /// Another node has claimed the session (`Event::SessionClaimed`): its connection here ends
-    /// (0x8E), and it waits for [`BrokerHandle::surrender`] or for the claim to be abandoned.
-    pub async fn claimed_elsewhere(&self, client_id: Arc<str>) {
-        if let Some(place) = self.0.shared.clients.place(&client_id) {
-            let mailbox = &self.0.shared.workers[usize::from(place.worker)];
-            let _ = ask(mailbox, move |worker| worker.freeze(&client_id).is_some()).await;
-        }
-    }
-
-    /// The session is installed elsewhere or has ended: this node's copy goes, in memory and in
-    /// the store.
-    pub async fn forget_session(&self, client_id: Arc<str>) {
-        let place = self.0.shared.clients.place(&client_id);
-        let worker = place.map_or(0, |place| usize::from(place.worker));
-        let mailbox = &self.0.shared.workers[worker];
-        let _ = ask(mailbox, move |worker| worker.forget_copy(&client_id)).await;
     }
 
     /// The ACL has changed: subscriptions that are no longer allowed end (A7).

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use crate::clients::Claim;
 use crate::codec::{self, ConnAck, Connect, Encoder};
 use crate::config::UsernameSource;
-use crate::directory::{claim_session, install};
+use crate::directory::claim_session;
 use crate::fetch::{Fetched, fetch};
 use crate::listener::{ListenerState, Permit};
 use crate::mail::SlotKey;
@@ -88,9 +88,10 @@ impl Admitted {
         };
         let mut worker = cell.borrow_mut();
         worker.begin();
+        // Still to be passed over: it came from another node a moment ago.
+        let got = worker.take_got(&parts.client.client_id);
         let (session, moved) = match parts.fetched {
             Fetched::Nothing => (None, None),
-            Fetched::Export(export) => (Some(export), None),
             Fetched::Moved(mut arrival) => {
                 (arrival.export.take(), arrival.take().map(|key| (key, arrival.take_got())))
             }
@@ -112,6 +113,9 @@ impl Admitted {
             connack: parts.connack,
             moved,
         });
+        if got.is_some() {
+            worker.put_got(key, got);
+        }
         drop(worker);
         if came_from_elsewhere {
             Barrier::settle(cell, shared, key);
@@ -153,15 +157,25 @@ async fn admit_inner(
     let terms = terms(&connect, shared);
     let claim = shared.clients.claim(client_id.clone()).await;
     let claimed = claim_session(shared, &client, &connect, &terms, will.as_ref()).await?;
-    let fetched = fetch(worker, shared, &client, &claimed).await;
-    if !claimed.installed {
-        let have_state = !matches!(fetched, Fetched::Nothing);
-        install(shared, &client_id, &claimed, have_state).await?;
-    }
+    // A task of its own: a hand-over is never left half done, even if this connection ends.
+    let fetching = tokio::task::spawn_local({
+        let (worker, shared) = (worker.clone(), shared.clone());
+        let (client, terms) = (client.clone(), terms.clone());
+        async move {
+            let fetched = fetch(&worker, &shared, &client, &terms, &claimed).await;
+            (fetched, claimed, claim)
+        }
+    });
+    let (fetched, claimed, claim) = fetching.await.map_err(|_| SERVER_UNAVAILABLE)?;
+    let fetched = fetched?;
     let keep_alive_s = granted_keep_alive(&connect, opened);
     let connack = connack(&connect, &terms, shared, opened, assigned, keep_alive_s)
         .with_session(claimed.session_present);
-    let encoder = Encoder { version: connect.version, problem_info: connect.request_problem_info };
+    let encoder = Encoder {
+        version: connect.version,
+        problem_info: connect.request_problem_info,
+        packet_max: connect.max_packet_size,
+    };
     let attach = AttachParts {
         client,
         terms,

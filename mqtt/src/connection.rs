@@ -114,7 +114,7 @@ async fn refuse(shared: &Shared, opened: Opened, refused: Refused) {
 }
 
 pub(crate) async fn send_connack(opened: &Opened, version: Version, code: u8) {
-    let encoder = Encoder { version, problem_info: true };
+    let encoder = Encoder { version, problem_info: true, packet_max: None };
     let ack = ConnAck { code, ..Default::default() };
     if opened.io.with_write_buf(|out| encoder.connack(&ack, out)).is_ok() {
         linger(&opened.io).await;

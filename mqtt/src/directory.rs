@@ -21,7 +21,6 @@ pub(crate) struct Claimed {
     pub(crate) epoch: Epoch,
     pub(crate) previous: Option<Holder>,
     pub(crate) session_present: bool,
-    pub(crate) installed: bool,
     pub(crate) subscriptions: Vec<Subscription>,
 }
 
@@ -47,8 +46,8 @@ pub(crate) async fn claim_session(
         at_ms: wall_ms(),
     };
     match propose_one(shared, command).await? {
-        SessionReply::Claimed { epoch, previous, session_present, installed, subscriptions } => {
-            Ok(Claimed { epoch, previous, session_present, installed, subscriptions })
+        SessionReply::Claimed { epoch, previous, session_present, subscriptions, .. } => {
+            Ok(Claimed { epoch, previous, session_present, subscriptions })
         }
         SessionReply::PrincipalDiffers => Err(NOT_AUTHORIZED),
         SessionReply::Done | SessionReply::Stale { .. } | SessionReply::Unknown => {
@@ -91,25 +90,34 @@ fn stored_will(will: &Will, client: &Client) -> StoredWill {
     }
 }
 
+/// What came of [`install`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Install {
+    Done,
+    /// Somebody claimed the session later.
+    Stale,
+    /// No answer: it may be committed or not.
+    Unknown,
+}
+
 /// Tells the directory that this node holds the state.
-///
-/// # Errors
-/// The code for CONNACK: somebody else was faster, or no quorum.
 pub(crate) async fn install(
     shared: &Shared,
     client_id: &Arc<str>,
     claimed: &Claimed,
-    have_state: bool,
-) -> Result<(), u8> {
-    let handover = if have_state || !claimed.session_present {
-        Handover::Complete
-    } else {
-        Handover::WithoutOwner
-    };
-    let command =
-        SessionCommand::Installed { client_id: client_id.clone(), epoch: claimed.epoch, handover };
-    match propose_one(shared, command).await? {
-        SessionReply::Done => Ok(()),
-        _ => Err(SERVER_UNAVAILABLE),
+    handover: Handover,
+) -> Install {
+    let (client_id, epoch) = (client_id.clone(), claimed.epoch);
+    match propose_one(shared, SessionCommand::Installed { client_id, epoch, handover }).await {
+        Ok(SessionReply::Done) => Install::Done,
+        Ok(_) => Install::Stale,
+        Err(_) => Install::Unknown,
     }
+}
+
+/// Gives a claim up: the last owner goes on.
+pub(crate) async fn abandon(shared: &Shared, client_id: &Arc<str>, epoch: Epoch) {
+    let command = SessionCommand::Abandon { client_id: client_id.clone(), epoch };
+    // Without a quorum the claim stays until the next one.
+    let _ = propose_one(shared, command).await;
 }

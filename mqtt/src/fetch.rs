@@ -3,11 +3,12 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use spanmq_session::{MessageId, SessionExport};
+use spanmq_session::{ConnectTerms, MessageId, SessionExport};
 use spanmq_state::Epoch;
 use tokio::sync::oneshot;
 
 use crate::directory::Claimed;
+use crate::handover::take_from_node;
 use crate::mail::{Mail, SlotKey};
 use crate::ports::Client;
 use crate::shared::Shared;
@@ -20,8 +21,6 @@ pub(crate) enum Fetched {
     Nothing,
     /// It is on this worker and is taken at the last moment.
     Here,
-    /// From another node.
-    Export(Box<SessionExport>),
     /// From another worker of this node.
     Moved(Arrival),
 }
@@ -68,40 +67,48 @@ impl Drop for Arrival {
 
 /// Fetches the session from wherever it is, but for this worker, which gives it up when the new
 /// connection takes its place.
+///
+/// # Errors
+/// The code for CONNACK.
 pub(crate) async fn fetch(
     worker: &WorkerCell,
-    shared: &Shared,
+    shared: &Arc<Shared>,
     client: &Arc<Client>,
+    terms: &ConnectTerms,
     claimed: &Claimed,
-) -> Fetched {
+) -> Result<Fetched, u8> {
     let (client_id, keep) = (&client.client_id, claimed.session_present);
-    if let Some(place) = shared.clients.place(client_id) {
-        let here = worker.borrow().id;
-        if place.worker == here {
-            return Fetched::Here;
-        }
-        if keep {
-            let arrival = move_here(worker, shared, client, claimed.epoch, place.worker).await;
-            return arrival.map_or(Fetched::Nothing, Fetched::Moved);
-        }
-        let (reply, session) = oneshot::channel();
-        let mailbox = &shared.workers[usize::from(place.worker)];
-        mailbox.send(Mail::GiveUp { client_id: client_id.clone(), keep, reply });
-        // Only its end is waited for.
-        let _ = session.await;
-        return Fetched::Nothing;
+    let elsewhere = claimed.previous.filter(|of| of.node != shared.ports.identity.node);
+    if let Some(previous) = elsewhere.filter(|_| keep) {
+        // What is here is older than what the other node has.
+        drop_here(shared, client_id).await;
+        take_from_node(worker, shared, client, terms, claimed, previous).await?;
+        return Ok(Fetched::Here);
     }
-    let Some(previous) = claimed.previous.filter(|of| of.node != shared.ports.identity.node) else {
-        return Fetched::Nothing;
-    };
-    let export = shared.ports.peers.take_over(previous, client_id.clone(), claimed.epoch).await;
-    let Some(export) = export.filter(|_| keep) else { return Fetched::Nothing };
-    match spanmq_session::codec::decode_export(&export, std::time::Instant::now()) {
-        Ok(export) => Fetched::Export(Box::new(export)),
-        Err(error) => {
-            tracing::error!(%error, "a hand-over cannot be read");
-            Fetched::Nothing
-        }
+    let Some(place) = shared.clients.place(client_id) else { return Ok(Fetched::Nothing) };
+    let here = worker.borrow().id;
+    if place.worker == here {
+        return Ok(Fetched::Here);
+    }
+    if keep {
+        let arrival = move_here(worker, shared, client, claimed.epoch, place.worker).await;
+        return Ok(arrival.map_or(Fetched::Nothing, Fetched::Moved));
+    }
+    let (reply, session) = oneshot::channel();
+    let mailbox = &shared.workers[usize::from(place.worker)];
+    mailbox.send(Mail::GiveUp { client_id: client_id.clone(), keep, reply });
+    // Only its end is waited for.
+    let _ = session.await;
+    Ok(Fetched::Nothing)
+}
+
+/// Ends a copy that lost its ownership while this node could not hear of it.
+async fn drop_here(shared: &Shared, client_id: &Arc<str>) {
+    if let Some(place) = shared.clients.place(client_id) {
+        let client_id = client_id.clone();
+        let mailbox = &shared.workers[usize::from(place.worker)];
+        // Ends only with the worker.
+        let _ = ask(mailbox, move |worker| worker.forget_copy(&client_id, u64::MAX, true)).await;
     }
 }
 
@@ -133,7 +140,8 @@ async fn move_here(
         got: HashSet::new(),
     };
     // Both end only with the worker.
-    visible.await.ok()?;
+    // A change that failed is announced again; within the node the worker is known already.
+    let _ = visible.await.ok()?;
     Barrier::raise(&shared.workers, old).await.ok()?;
     let client_id = client.client_id.clone();
     let left = ask(mailbox, move |worker| worker.leave(&client_id)).await.flatten()?;

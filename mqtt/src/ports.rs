@@ -158,8 +158,17 @@ pub trait Peers: Send + Sync + 'static {
     /// does.
     fn forward(&self, node: NodeId, batch: Vec<Forward>, done: Done<Outcomes>);
 
-    /// Fetches the state of a session from its previous owner (second half of a take-over).
-    /// `None`: that node is unreachable or does not have it.
+    /// Asks the previous owner of a session to freeze it: its connection ends, and the owner notes
+    /// what still comes. The answer is that of `BrokerHandle::freeze` there. `None`: that node is
+    /// unreachable or does not have it.
+    fn freeze(&self, from: Holder, client_id: Arc<str>, epoch: Epoch) -> BoxFuture<Option<Bytes>>;
+
+    /// Asks the other nodes to answer when everything that they had routed to `to` has come there
+    /// (`BrokerHandle::fence`). Nodes that are unreachable are passed over.
+    fn fence(&self, to: NodeId) -> BoxFuture<()>;
+
+    /// Fetches a copy of a frozen session from its previous owner: the answer of
+    /// `BrokerHandle::hand_over` there.
     fn take_over(
         &self,
         from: Holder,

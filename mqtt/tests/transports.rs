@@ -228,11 +228,15 @@ fn a_session_can_be_surrendered_to_another_node() {
     let mut client = Client::dial(broker.address(), true);
     client.connect(&Connect::resume("c", 600));
     client.subscribe("t", 1);
-    let export = block_on(broker.handle.surrender("c".into())).unwrap();
+    let newer = u64::MAX;
+    assert!(block_on(broker.handle.freeze("c".into(), newer)).is_some());
     assert_eq!(client.closed(), Some(0x8e));
-    let export = spanmq_session::codec::decode_export(&export, std::time::Instant::now()).unwrap();
-    assert_eq!(&*export.client_id, "c");
-    assert!(block_on(broker.handle.surrender("c".into())).is_none());
+    let left = block_on(broker.handle.hand_over("c".into(), newer)).unwrap();
+    // Whoever asked may have failed: until somebody else has it for good, it stays.
+    assert_eq!(block_on(broker.handle.hand_over("c".into(), newer)).unwrap(), left);
+    assert!(block_on(broker.handle.freeze("c".into(), 0)).is_none(), "a claim that is too old");
+    block_on(broker.handle.forget_session("c".into(), newer, true));
+    assert!(block_on(broker.handle.hand_over("c".into(), newer)).is_none());
 }
 
 #[test]

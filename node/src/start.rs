@@ -25,8 +25,8 @@ use crate::wiring::access::{Access, AccessPort};
 use crate::wiring::api::{ApiPort, QUESTION};
 use crate::wiring::broker::RaftPort;
 use crate::wiring::links::{LinkPort, LinkingPorts};
-use crate::wiring::peers::{PeerInbox, PeerPort, TAKE_OVER};
-use crate::wiring::{Slot, access, links, settings};
+use crate::wiring::peers::{PeerInbox, PeerPort};
+use crate::wiring::{Slot, access, links, sessions, settings};
 
 /// How long clients may take to be told good-bye.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
@@ -88,6 +88,7 @@ impl Node {
         let link_port = Arc::new(LinkPort(linking_slot.clone()));
         let broker = start_broker(&config, &raft, link_port, access.clone(), &runtime)?;
         broker_slot.set(broker.clone());
+        sessions::follow(&raft, &broker, &runtime).await;
         watch::reload_on_hangup(config.clone(), access.clone(), broker.clone());
 
         let ports = Arc::new(LinkingPorts {
@@ -204,18 +205,7 @@ fn serve_peers(raft: &RaftNode, broker: &Slot<BrokerHandle>, runtime: &tokio::ru
         runtime: runtime.clone(),
         receivers: Mutex::new(HashMap::new()),
     });
-    let broker = broker.clone();
-    raft.peers().on_query(TAKE_OVER, move |_, body| {
-        let broker = broker.clone();
-        async move {
-            let client_id = String::from_utf8_lossy(&body).into_owned();
-            let session = match broker.get() {
-                Some(broker) => broker.surrender(client_id.into()).await,
-                None => None,
-            };
-            Ok(session.unwrap_or_default().into())
-        }
-    });
+    sessions::serve(raft, broker);
 }
 
 fn serve_questions(raft: &RaftNode, port: Arc<ApiPort>) {

@@ -30,6 +30,8 @@ pub(crate) struct Encoder {
     pub(crate) version: Version,
     /// The client asked for reason strings (MQTT 5.0 §3.1.2.11.7).
     pub(crate) problem_info: bool,
+    /// The client takes no larger packets (MQTT 5.0 §3.1.2.11.4).
+    pub(crate) packet_max: Option<u32>,
 }
 
 impl Encoder {
@@ -98,14 +100,17 @@ impl Encoder {
         out.put_slice(&[0xd0, 0]);
     }
 
-    /// DISCONNECT with a reason; a 3.1.1 client is just closed.
+    /// DISCONNECT with a reason, whose text is left out when the packet would be larger than the
+    /// client takes [MQTT-3.14.2-3]; a 3.1.1 client is just closed.
     pub(crate) fn disconnect(self, code: u8, reason: Option<&'static str>, out: &mut BytePages) {
         if !self.version.is_v5() {
             return;
         }
         let code = code.try_into().unwrap_or(v5::DisconnectReasonCode::ImplementationSpecificError);
-        let reason = reason.filter(|_| self.problem_info).map(ByteString::from_static);
-        let packet = v5::Disconnect::new(code).reason_string(reason);
+        let reason = reason.filter(|text| {
+            self.problem_info && self.packet_max.is_none_or(|max| text_packet_len(text) <= max)
+        });
+        let packet = v5::Disconnect::new(code).reason_string(reason.map(ByteString::from_static));
         self.put_v5(v5::Packet::Disconnect(packet), out);
     }
 
@@ -121,6 +126,11 @@ impl Encoder {
             tracing::error!(?error, "a packet of ours could not be encoded");
         }
     }
+}
+
+/// Most bytes of a DISCONNECT with a text: header 1 + 4, code 1, property length 4, property 1 + 2.
+fn text_packet_len(text: &str) -> u32 {
+    u32::try_from(text.len()).unwrap_or(u32::MAX).saturating_add(13)
 }
 
 fn connack_v5(ack: &ConnAck) -> v5::ConnectAck {
@@ -157,7 +167,7 @@ mod tests {
 
     fn written(version: Version, write: impl Fn(Encoder, &mut BytePages)) -> Vec<u8> {
         let mut pages = BytePages::default();
-        write(Encoder { version, problem_info: true }, &mut pages);
+        write(Encoder { version, problem_info: true, packet_max: None }, &mut pages);
         pages.freeze().to_vec()
     }
 
@@ -184,6 +194,20 @@ mod tests {
         assert_eq!(bytes, [0x90, 4, 0, 1, 1, 0x80]);
         let bytes = written(Version::V5, |e, out| e.suback(id, &[1, 0x87], out));
         assert_eq!(bytes, [0x90, 5, 0, 1, 0, 1, 0x87]);
+    }
+
+    // [MQTT-3.14.2-3]
+    #[test]
+    fn a_text_that_makes_a_disconnect_too_large_is_left_out() {
+        let disconnect = |packet_max| {
+            let sized = |e: Encoder, out: &mut BytePages| {
+                Encoder { packet_max, ..e }.disconnect(0x81, Some("twenty letters of it"), out);
+            };
+            written(Version::V5, sized).len()
+        };
+        assert!(disconnect(None) > 20);
+        assert!(disconnect(Some(100)) > 20);
+        assert!(disconnect(Some(20)) <= 4);
     }
 
     #[test]

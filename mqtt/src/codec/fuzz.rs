@@ -54,7 +54,7 @@ fn one(version: Version, frame: Frame, bytes: &[u8]) -> Option<()> {
     let packet = decode(version, frame, bytes).ok()?;
     let again = match &packet {
         Packet::PubAck(ack) | Packet::PubRec(ack) | Packet::PubRel(ack) | Packet::PubComp(ack) => {
-            let encoder = Encoder { version, problem_info: true };
+            let encoder = Encoder { version, problem_info: true, packet_max: None };
             pages(|out| encoder.ack(frame.kind(), ack.id, ack.code, out))
         }
         // Without content, so that there is nothing to write again.

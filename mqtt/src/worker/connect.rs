@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use spanmq_session::{ConnectTerms, MessageId, Session, SessionExport, SessionMeta, Will};
+use spanmq_session::{
+    ConnectTerms, JournalOp, Limits, MessageId, Session, SessionExport, SessionMeta, Will,
+};
 use spanmq_state::Epoch;
 use spanmq_state::command::Subscription as StoredSubscription;
 
@@ -114,7 +116,14 @@ impl Worker {
     }
 
     pub(super) fn import(&self, export: SessionExport, epoch: Epoch) -> Option<Session> {
-        Session::import(export, epoch, self.shared.limits.clone())
+        let limits = self.shared.limits.clone();
+        if let Some(JournalOp::Meta(meta)) = export.ops.first()
+            && meta.epoch == epoch
+        {
+            // It came from another node under this very claim and only waited for its connection.
+            return rebuild(&export, limits);
+        }
+        Session::import(export, epoch, limits)
             .inspect_err(|error| tracing::error!(%error, "a session could not be resumed"))
             .ok()
     }
@@ -137,4 +146,13 @@ impl Worker {
         self.send_store();
         keep.then(|| Box::new(slot.session.export()))
     }
+}
+
+/// The session of an export, under the same epoch.
+pub(super) fn rebuild(export: &SessionExport, limits: Arc<Limits>) -> Option<Session> {
+    let messages = export.by_id();
+    let find = |id| messages.get(&id).cloned();
+    Session::replay(export.client_id.clone(), limits, export.ops.clone(), find)
+        .inspect_err(|error| tracing::error!(%error, "a session could not be rebuilt"))
+        .ok()
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use spanmq_session::{JournalOp, Message, MessageId, ProtocolVersion, Session};
 use spanmq_state::Command;
 use spanmq_state::command::SessionCommand;
+use tokio::sync::oneshot;
 
 use super::Worker;
 use super::flush::CommandWaiter;
@@ -29,6 +30,7 @@ pub(super) struct StoreTurn {
     tickets: Vec<u32>,
     waiting: VecDeque<(u64, Vec<u32>)>,
     gated: VecDeque<(u64, SlotKey)>,
+    waiters: Vec<(u64, oneshot::Sender<bool>)>,
 }
 
 impl StoreTurn {
@@ -41,6 +43,7 @@ impl StoreTurn {
             tickets: Vec::new(),
             waiting: VecDeque::new(),
             gated: VecDeque::new(),
+            waiters: Vec::new(),
         }
     }
 }
@@ -116,6 +119,10 @@ impl Worker {
                 self.release(ticket, outcome);
             }
         }
+        for (_, tell) in self.store.waiters.extract_if(.., |(of, _)| *of <= batch) {
+            // Whoever waited may have gone.
+            let _ = tell.send(written);
+        }
         while self.store.gated.front().is_some_and(|(of, _)| *of <= batch) {
             let Some((_, key)) = self.store.gated.pop_front() else { break };
             if let Some(conn) = self.slots.get_mut(key).and_then(|slot| slot.conn.as_mut()) {
@@ -157,17 +164,23 @@ impl Worker {
         }
     }
 
-    /// Another node has the session for good: what is left here goes.
-    pub(crate) fn forget_copy(&mut self, client_id: &Arc<str>) {
-        self.begin();
-        if let Some(place) = self.shared.clients.place(client_id)
-            && place.worker == self.id
-        {
-            self.give_up(client_id, true);
-        }
+    /// Removes a session that has left from the store.
+    pub(super) fn forget_in_store(&mut self, client_id: &Arc<str>) {
         if self.store.handle.is_some() {
             self.store.records.push(Record::Forget { client_id: client_id.clone() });
+            self.flusher.arm();
         }
+    }
+
+    /// Waits until the store has written what this turn has collected so far; false: it could not.
+    pub(crate) fn when_stored(&mut self) -> oneshot::Receiver<bool> {
+        let (tell, stored) = oneshot::channel();
+        if self.store.records.is_empty() {
+            let _ = tell.send(true);
+        } else {
+            self.store.waiters.push((self.store.batch, tell));
+        }
+        stored
     }
 
     /// A delayed will was published: nobody else shall (ARCHITECTURE §4, wills).

@@ -229,7 +229,7 @@ impl Worker {
         }
     }
 
-    fn send_peers(&mut self) {
+    pub(super) fn send_peers(&mut self) {
         for PeerBatch { node, batch, tickets } in std::mem::take(&mut self.turn.peers) {
             self.shared.metrics.messages_forwarded.add(batch.len() as u64);
             let done = self.external(tickets);

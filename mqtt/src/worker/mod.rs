@@ -9,6 +9,7 @@ mod connect;
 mod control;
 mod deliver;
 mod durable;
+mod far;
 mod flush;
 mod groups;
 pub(crate) mod moving;
@@ -55,6 +56,7 @@ pub(crate) use close::{Close, CloseReason};
 pub(crate) use connect::Attach;
 pub(crate) use packets::Step;
 pub(crate) use publish::lane_of;
+pub(crate) use subscribe::from_stored;
 
 /// The state of one worker thread.
 pub(crate) struct Worker {
@@ -81,7 +83,7 @@ pub(crate) struct Worker {
     parked: VecDeque<Parked>,
     waiting: Waiting,
     subacks: Vec<PendingSuback>,
-    route_waiters: Vec<(u64, oneshot::Sender<()>)>,
+    route_waiters: Vec<(u64, oneshot::Sender<bool>)>,
     flusher: Rc<Flusher>,
     /// The clock of this turn.
     pub(crate) now: Instant,

@@ -110,7 +110,8 @@ impl Worker {
         }
         self.close(place.key, Close::taken_over(false));
         let slot = self.slots.get_mut(place.key)?;
-        slot.moving = Some(HashSet::new());
+        // It may be frozen already, for a claim that a later one has made void.
+        slot.moving.get_or_insert_default();
         // In case the claimant never takes it.
         slot.ends_at = slot.session.meta().expiry.ends_at(self.now);
         if let Some(at) = slot.ends_at {
@@ -146,11 +147,11 @@ impl Worker {
         self.adopt(slot)
     }
 
-    /// Waits for a batch of route changes.
-    pub(crate) fn when_visible(&mut self, batch: u64) -> oneshot::Receiver<()> {
+    /// Waits for a batch of route changes; false: it has failed.
+    pub(crate) fn when_visible(&mut self, batch: u64) -> oneshot::Receiver<bool> {
         let (tell, visible) = oneshot::channel();
         if batch <= self.routes_visible {
-            let _ = tell.send(());
+            let _ = tell.send(true);
         } else {
             self.route_waiters.push((batch, tell));
         }
@@ -223,7 +224,7 @@ impl Worker {
     }
 
     /// The move has failed: what was buffered is held by nobody.
-    fn spill_buffer(&mut self, key: SlotKey) {
+    pub(crate) fn spill_buffer(&mut self, key: SlotKey) {
         for (_, _, ticket) in self.take_buffer(key).waiting {
             if let Some(ticket) = ticket {
                 self.release(ticket, Outcome::Refused(0x97));

@@ -156,9 +156,9 @@ impl Worker {
     /// Route changes have become visible, or have failed.
     pub(super) fn on_routes(&mut self, batch: u64, outcome: RouteOutcome) {
         self.routes_visible = self.routes_visible.max(batch);
-        for (_, tell) in self.route_waiters.extract_if(.., |(of, _)| *of <= batch) {
+        for (of, tell) in self.route_waiters.extract_if(.., |(of, _)| *of <= batch) {
             // Whoever waited may have gone.
-            let _ = tell.send(());
+            let _ = tell.send(of < batch || outcome == RouteOutcome::Visible);
         }
         let mut index = 0;
         while let Some(pending) = self.subacks.get(index) {
@@ -261,7 +261,7 @@ fn stored_form(filter: &Subscription, options: SubscriptionOptions) -> StoredSub
 }
 
 /// Reads the directory's form; `None` if another release wrote something unknown.
-pub(super) fn from_stored(
+pub(crate) fn from_stored(
     stored: &StoredSubscription,
 ) -> Option<(Subscription, SubscriptionOptions)> {
     use spanmq_session::{QoS, RetainHandling};

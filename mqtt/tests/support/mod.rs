@@ -131,6 +131,19 @@ impl Peers for OutsidePort {
         done.answer(Outcomes::All(Outcome::Held));
     }
 
+    fn freeze(
+        &self,
+        _: Holder,
+        _: Arc<str>,
+        _: spanmq_state::Epoch,
+    ) -> BoxFuture<Option<bytes::Bytes>> {
+        Box::pin(async { None })
+    }
+
+    fn fence(&self, _: NodeId) -> BoxFuture<()> {
+        Box::pin(async {})
+    }
+
     fn take_over(
         &self,
         _: Holder,

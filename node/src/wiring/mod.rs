@@ -7,6 +7,7 @@ pub(crate) mod https;
 pub(crate) mod links;
 pub(crate) mod peers;
 pub(crate) mod records;
+pub(crate) mod sessions;
 pub(crate) mod settings;
 
 use std::sync::{Arc, OnceLock};

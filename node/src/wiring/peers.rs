@@ -15,16 +15,12 @@ use spanmq_raft::RaftNode;
 use spanmq_segment::{SegmentError, SegmentLog, SegmentOptions};
 use spanmq_session::QoS;
 use spanmq_session::codec::{decode_message, encode_message};
-use spanmq_state::NodeId;
 use spanmq_state::command::Holder;
+use spanmq_state::{Epoch, NodeId};
 use tokio::sync::{mpsc, oneshot};
 
-use super::Slot;
+use super::{Slot, sessions};
 
-/// Kind of "give me this session" on the query stream.
-pub(crate) const TAKE_OVER: u16 = spanmq_raft::APPLICATION_KINDS + 1;
-/// How long the previous owner of a session may take to hand it over.
-const TAKE_OVER_LIMIT: Duration = Duration::from_secs(3);
 /// Batches that wait for the task of a peer; each is one turn of one worker.
 const BATCHES_WAITING_MAX: usize = 4_096;
 /// Frames taken at once from a wire.
@@ -85,19 +81,24 @@ impl Peers for PeerPort {
         }
     }
 
+    fn freeze(&self, from: Holder, client_id: Arc<str>, epoch: Epoch) -> BoxFuture<Option<Bytes>> {
+        Box::pin(sessions::freeze(self.raft.clone(), from, client_id, epoch))
+    }
+
+    fn fence(&self, to: NodeId) -> BoxFuture<()> {
+        let (raft, runtime) = (self.raft.clone(), self.runtime.clone());
+        // Asked at once, on our runtime, whoever waits for it.
+        let asked = runtime.spawn(sessions::fence(raft, to));
+        Box::pin(async move { drop(asked.await) })
+    }
+
     fn take_over(
         &self,
         from: Holder,
         client_id: Arc<str>,
-        _epoch: u64,
+        epoch: Epoch,
     ) -> BoxFuture<Option<Bytes>> {
-        let raft = self.raft.clone();
-        Box::pin(async move {
-            let question = Bytes::copy_from_slice(client_id.as_bytes());
-            let answer =
-                raft.peers().query(from.node, TAKE_OVER, question, TAKE_OVER_LIMIT).await.ok()?;
-            (!answer.is_empty()).then_some(answer)
-        })
+        Box::pin(sessions::take_over(self.raft.clone(), from, client_id, epoch))
     }
 }
 
