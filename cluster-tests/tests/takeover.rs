@@ -56,7 +56,7 @@ fn a_client_that_hops_between_nodes_misses_nothing_of_a_third() -> anyhow::Resul
             for hop in 1..=HOPS {
                 read_numbers(&mut hopper, &mut next, 20)?;
                 // Every other time the old connection is open still, and is taken over.
-                let old = hop.is_multiple_of(2).then(|| hopper);
+                let old = hop.is_multiple_of(2).then_some(hopper);
                 let (client, present) = Client::connect(ports[hop % 2], &connect)?;
                 anyhow::ensure!(present, "hop {hop}: the session is gone");
                 hopper = client;

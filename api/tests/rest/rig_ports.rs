@@ -98,6 +98,14 @@ impl Peers for BrokerPort {
         done.answer(Outcomes::All(Outcome::Held));
     }
 
+    fn freeze(&self, _: Holder, _: Arc<str>, _: Epoch) -> BoxFuture<Option<bytes::Bytes>> {
+        Box::pin(async { None })
+    }
+
+    fn fence(&self, _: NodeId) -> BoxFuture<()> {
+        Box::pin(async {})
+    }
+
     fn take_over(&self, _: Holder, _: Arc<str>, _: Epoch) -> BoxFuture<Option<bytes::Bytes>> {
         Box::pin(async { None })
     }
