@@ -119,12 +119,21 @@ async fn ask_for_lease(core: &Core, leader: NodeId, applied: u64) {
     }
 }
 
-/// While we lead: routes of members whose lease ended a while ago go. A member that comes back
+/// While we lead: routes of members whose lease ended a while ago go, unless they own persistent
+/// sessions. A member that comes back
 /// adds its live ones again (ARCHITECTURE §4, "no stale ghosts, no lost routes").
 pub(crate) async fn collect_dead(core: Arc<Core>) {
     loop {
         tokio::time::sleep(core.options.lease / 6).await;
         for (node, incarnation) in due_for_collection(&core) {
+            // What is published for its stored sessions meanwhile belongs into the spools; without
+            // the routes it would be acknowledged and lost.
+            if core.replica.read().sessions().owns_persistent(node) {
+                if let Some(leading) = core.leading.lock().as_mut() {
+                    leading.grantor.collected(node, None);
+                }
+                continue;
+            }
             tracing::info!(node, incarnation, "collecting the routes of a member without lease");
             let command = Command::Route(RouteCommand::NodeGone { node, incarnation });
             let gone = leader::write(&core, Batch::from(command)).await;

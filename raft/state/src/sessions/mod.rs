@@ -49,6 +49,14 @@ impl Sessions {
         page(&self.shards, |shard| &shard.sessions, after, limit)
     }
 
+    /// Whether `node` owns a session that outlives its connection: then messages for it must still
+    /// be kept for the node. Cost: one pass, which ends at the first such session.
+    #[must_use]
+    pub fn owns_persistent(&self, node: NodeId) -> bool {
+        let mine = |session: &Session| session.owner.node == node && session.persistent;
+        self.shards.iter().any(|shard| shard.sessions.values().any(mine))
+    }
+
     /// Up to `limit` sessions that `node` owns, after `after`; for the leader when a node died.
     /// Passes over the directory until it has them.
     #[must_use]
