@@ -153,7 +153,7 @@ fn run_system(
     let system = System::build().name("mqtt").ping_interval(0).build(DefaultRuntime);
     system.block_on(async move {
         let (view, readers) = view();
-        let routes = LocalRoutes::new(
+        let mut routes = LocalRoutes::new(
             shared.route_inbox.clone(),
             &shared.ports,
             shared.config.subscribe_visibility,
@@ -161,25 +161,31 @@ fn run_system(
             shared.workers.clone(),
             view,
         );
-        tokio::task::spawn_local(routes.run());
         let workers = shared.workers.len();
         let (mut recovered, store) = match store.map(|store| store.into_parts(workers)) {
             Some((sessions, thread)) => (sessions.into_iter(), Some(thread)),
             None => (Vec::new().into_iter(), None),
         };
         let mut arbiters = Vec::new();
+        let (adopting, mut adopted) = tokio::sync::mpsc::channel::<()>(1);
         for id in 0..shared.workers.len() {
             let arbiter = Arbiter::with_name(format!("mqtt:worker:{id}"));
             let (shared, reader) = (shared.clone(), ViewReader::new(&readers));
-            let sessions = recovered.next().unwrap_or_default();
+            let (sessions, adopting) = (recovered.next().unwrap_or_default(), adopting.clone());
             let id = id as u16;
             arbiter.handle().spawn(async move {
                 let worker = Worker::new(id, shared, reader);
                 worker.borrow_mut().adopt_recovered(sessions);
+                drop(adopting);
                 tokio::task::spawn_local(worker::run(worker));
             });
             arbiters.push(arbiter);
         }
+        // The last worker that has adopted its sessions closes the channel.
+        drop(adopting);
+        let _ = adopted.recv().await;
+        routes.recover();
+        tokio::task::spawn_local(routes.run());
         let gate = Arc::new(Gate::default());
         for Listening { state, tls, socket, bound } in listeners {
             let state = Arc::new(ListenerState::new(state, tls));

@@ -56,10 +56,31 @@ pub(crate) struct RouteBatch {
     pub(crate) ops: Vec<RouteOp>,
 }
 
+type Replies = BoxFuture<Result<Vec<Reply>, ProposeError>>;
+
 /// Who is to be told, in order, when a proposal has ended.
 struct InFlight {
-    replies: Option<BoxFuture<Result<Vec<Reply>, ProposeError>>>,
+    replies: Option<Replies>,
     waiting: Vec<(u16, u64)>,
+}
+
+/// Batches that the node's own view shows already, and what the cluster does not know of them yet.
+struct Applied {
+    changes: Vec<RouteChange>,
+    waiting: Vec<(u16, u64)>,
+}
+
+/// What the announcement of this run has come to.
+enum Announcing {
+    /// The full set is under way, or the pause after a failure.
+    Waiting(BoxFuture<Announced>),
+    Done,
+}
+
+enum Announced {
+    Yes,
+    No,
+    TryAgain,
 }
 
 pub(crate) struct LocalRoutes {
@@ -96,30 +117,68 @@ impl LocalRoutes {
         }
     }
 
+    /// Takes what the workers recovered from the store into the node's view. Before the listeners
+    /// open and before peers are served: a publish that comes then must find these sessions.
+    pub(crate) fn recover(&mut self) {
+        let mut batches = Vec::new();
+        self.inbox.take(&mut batches);
+        // The announcement carries the changes, and no client waits for these batches.
+        self.apply(&mut batches);
+    }
+
     /// Runs until the runtime stops.
+    ///
+    /// The first thing that the cluster hears of this run is all its routes, those of recovered
+    /// sessions among them. Without a quorum that takes time; meanwhile the node's own view goes
+    /// on, and subscriptions are answered when an attempt has succeeded or failed.
     pub(crate) async fn run(mut self) {
         let (answer, answers) = mpsc::unbounded_channel();
         let (failed, mut failures) = mpsc::channel(1);
         let workers = self.workers.clone();
         tokio::task::spawn_local(answer_in_order(answers, workers, failed));
-        self.announce().await;
+        let mut announcing = self.announce();
+        let mut late: Vec<Applied> = Vec::new();
         let mut batches = Vec::new();
         loop {
             tokio::select! {
                 () = self.inbox.arrived() => {
                     self.inbox.take(&mut batches);
-                    let in_flight = self.apply(&mut batches);
-                    if answer.send(in_flight).is_err() {
-                        return;
+                    let applied = self.apply(&mut batches);
+                    match announcing {
+                        Announcing::Waiting(_) => late.push(applied),
+                        Announcing::Done => _ = answer.send(self.propose_applied(applied)),
                     }
                 }
-                Some(()) = failures.recv() => self.announce().await,
+                Some(()) = failures.recv() => {
+                    if matches!(announcing, Announcing::Done) {
+                        announcing = self.announce();
+                    }
+                }
+                announced = outcome_of(&mut announcing) => match announced {
+                    Announced::Yes => {
+                        announcing = Announcing::Done;
+                        for applied in late.drain(..) {
+                            let _ = answer.send(self.propose_applied(applied));
+                        }
+                    }
+                    Announced::No => {
+                        announcing = Announcing::Waiting(Box::pin(async {
+                            tokio::time::sleep(ANNOUNCE_RETRY).await;
+                            Announced::TryAgain
+                        }));
+                        for Applied { waiting, .. } in late.drain(..) {
+                            let refused = Box::pin(async { Err(ProposeError::NoQuorum) });
+                            let _ = answer.send(InFlight { replies: Some(refused), waiting });
+                        }
+                    }
+                    Announced::TryAgain => announcing = self.announce(),
+                }
             }
         }
     }
 
-    /// Applies batches to the node's sums and begins the proposal.
-    fn apply(&mut self, batches: &mut Vec<RouteBatch>) -> InFlight {
+    /// Applies batches to the node's sums and its view.
+    fn apply(&mut self, batches: &mut Vec<RouteBatch>) -> Applied {
         let mut changes = Vec::new();
         let mut waiting = Vec::with_capacity(batches.len());
         let mut interest = Vec::new();
@@ -138,6 +197,10 @@ impl LocalRoutes {
         }
         self.view.publish();
         self.interest.apply(&interest);
+        Applied { changes, waiting }
+    }
+
+    fn propose_applied(&self, Applied { changes, waiting }: Applied) -> InFlight {
         let replies = (!changes.is_empty()).then(|| self.propose_changes(changes));
         InFlight { replies, waiting }
     }
@@ -200,10 +263,7 @@ impl LocalRoutes {
         self.view.append(ViewOp::Shared { filter, workers: counts });
     }
 
-    fn propose_changes(
-        &self,
-        changes: Vec<RouteChange>,
-    ) -> BoxFuture<Result<Vec<Reply>, ProposeError>> {
+    fn propose_changes(&self, changes: Vec<RouteChange>) -> Replies {
         let Identity { node, incarnation, .. } = self.identity;
         let commands = changes.chunks(CHANGES_PER_COMMAND).map(|changes| {
             let changes = changes.to_vec();
@@ -215,17 +275,17 @@ impl LocalRoutes {
         }
     }
 
-    /// Announces this run of the node with all its routes; tries until it succeeds. Subscriptions
-    /// made meanwhile wait in the inbox.
-    async fn announce(&self) {
-        loop {
-            match self.propose.propose(self.replacement()).await {
-                Ok(replies) if replies.iter().all(is_done) => return,
+    /// Announces this run of the node with all its routes of now.
+    fn announce(&self) -> Announcing {
+        let replies = self.propose.propose(self.replacement());
+        Announcing::Waiting(Box::pin(async move {
+            match replies.await {
+                Ok(replies) if replies.iter().all(is_done) => return Announced::Yes,
                 Ok(replies) => tracing::warn!(?replies, "the routes of this node were refused"),
                 Err(error) => tracing::debug!(%error, "the routes of this node wait for a quorum"),
             }
-            tokio::time::sleep(ANNOUNCE_RETRY).await;
-        }
+            Announced::No
+        }))
     }
 
     /// All routes of this node, in parts small enough for a log entry.
@@ -254,6 +314,13 @@ impl LocalRoutes {
 fn shared_change(filter: &SharedFilter, members: u32) -> RouteChange {
     let (group, filter) = (filter.group.clone(), filter.filter.as_str().into());
     RouteChange::Shared { group, filter, members }
+}
+
+async fn outcome_of(announcing: &mut Announcing) -> Announced {
+    match announcing {
+        Announcing::Waiting(outcome) => outcome.await,
+        Announcing::Done => std::future::pending().await,
+    }
 }
 
 fn is_done(reply: &Reply) -> bool {

@@ -109,6 +109,8 @@ pub struct Sender<T> {
     /// Sequence numbers below this one were sent on the present wire.
     sent_below: u64,
     up: bool,
+    /// Since when a wire that was there has been down.
+    down_since: Option<Instant>,
     stats: Stats,
 }
 
@@ -122,6 +124,7 @@ impl<T> Sender<T> {
             entries: VecDeque::new(),
             sent_below: first,
             up: false,
+            down_since: None,
             stats: Stats::default(),
         }
     }
@@ -156,13 +159,17 @@ impl<T> Sender<T> {
             Event::Append { item, token } => self.append(now, item, token, &mut out),
             Event::Up => {
                 self.up = true;
+                self.down_since = None;
                 let first = self.entries.front().map_or(self.next, |e| e.item.sequence);
                 let again = self.entries.iter().filter(|e| e.item.sequence < self.sent_below);
                 self.stats.resent += again.count() as u64;
                 self.sent_below = first;
                 self.flush_into(&mut out);
             }
-            Event::Down => self.up = false,
+            Event::Down => {
+                self.up = false;
+                self.down_since = Some(now);
+            }
             Event::Answers(outcomes) => self.answers(outcomes, &mut out),
             Event::Spooled(upto) => self.spooled(upto, &mut out),
             Event::SpoolFailed(upto) => self.spool_failed(upto, &mut out),
@@ -171,10 +178,17 @@ impl<T> Sender<T> {
         out
     }
 
-    /// Frames for what was appended since the last call.
-    pub fn flush(&mut self) -> Vec<Command<T>> {
+    /// Frames for what was appended since the last call. For a peer that is known to be away the
+    /// spool takes it at once: patience is for a peer that may still answer, and would otherwise
+    /// delay each acknowledgement of a publisher that waits for the one before.
+    pub fn flush(&mut self, now: Instant) -> Vec<Command<T>> {
         let mut out = Vec::new();
         self.flush_into(&mut out);
+        let patience = self.limits.patience;
+        let gone = |since| now.saturating_duration_since(since) >= patience;
+        if !self.up && (self.stats.spooled > 0 || self.down_since.is_some_and(gone)) {
+            self.spool_through(self.entries.len(), &mut out);
+        }
         out
     }
 
@@ -290,15 +304,25 @@ impl<T> Sender<T> {
     fn tick(&mut self, now: Instant, out: &mut Vec<Command<T>>) {
         let late = |e: &Entry<T>| now.saturating_duration_since(e.since) >= self.limits.patience;
         let Some(last) = self.entries.iter().rposition(late) else { return };
+        let mut spool = Vec::new();
+        self.spool_through(last + 1, &mut spool);
+        if !self.up {
+            self.drop_unacknowledged(now);
+        }
+        out.append(&mut spool);
+    }
+
+    /// Asks for the first `count` entries, as far as they must be kept, to be written.
+    fn spool_through(&mut self, count: usize, out: &mut Vec<Command<T>>) {
+        // All before the last one that was asked for are settled: look at the rest only.
+        let asked = self.entries.iter().rposition(|e| e.spool != SpoolState::Not);
+        let start = asked.map_or(0, |at| at + 1).min(count);
         let mut to_spool = Vec::new();
-        for entry in self.entries.range_mut(..=last) {
-            if entry.spool == SpoolState::Not && entry.item.acknowledged {
+        for entry in self.entries.range_mut(start..count) {
+            if entry.item.acknowledged {
                 entry.spool = SpoolState::Asked;
                 to_spool.push(entry.item.clone());
             }
-        }
-        if !self.up {
-            self.drop_unacknowledged(now);
         }
         if !to_spool.is_empty() {
             out.push(Command::Spool(to_spool));

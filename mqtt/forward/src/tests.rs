@@ -36,7 +36,7 @@ fn after_a_broken_wire_everything_unanswered_is_sent_again_in_order() {
     for byte in 1..=3 {
         append(&mut sender, now, byte);
     }
-    assert_eq!(sent(&sender.flush()), [1, 2, 3]);
+    assert_eq!(sent(&sender.flush(now)), [1, 2, 3]);
     assert_eq!(
         sender.handle(now, Event::Answers(vec![(2, Outcome::Held)])),
         [Command::Done(2, Outcome::Held)]
@@ -53,7 +53,7 @@ fn a_silent_peer_s_part_goes_to_the_spool_and_then_counts_as_held() {
     let mut sender = Sender::new(limits, 1);
     sender.handle(now, Event::Up);
     append(&mut sender, now, 1);
-    sender.flush();
+    sender.flush(now);
     assert_eq!(sender.handle(now + limits.patience / 2, Event::Tick), []);
     let late = now + limits.patience;
     let spool = sender.handle(late, Event::Tick);
@@ -63,6 +63,25 @@ fn a_silent_peer_s_part_goes_to_the_spool_and_then_counts_as_held() {
     assert_eq!(sender.stats().spooled, 1);
     assert_eq!(sender.handle(late, Event::Answers(vec![(1, Outcome::Held)])), [Command::Forget(1)]);
     assert_eq!(sender.stats(), Stats::default());
+}
+
+#[test]
+fn what_comes_for_a_peer_that_is_away_goes_to_the_spool_without_waiting() {
+    let now = Instant::now();
+    let limits = Limits::default();
+    let mut sender = Sender::new(limits, 1);
+    sender.handle(now, Event::Up);
+    sender.handle(now, Event::Down);
+    append(&mut sender, now, 1);
+    assert_eq!(sender.flush(now), [], "it may come back at once");
+    append(&mut sender, now, 2);
+    let commands = sender.flush(now + limits.patience);
+    assert!(matches!(&commands[..], [Command::Spool(items)] if items.len() == 2), "{commands:?}");
+    sender.handle(now, Event::Spooled(2));
+    // Restored or spooled: from now on the spool is in front.
+    append(&mut sender, now, 3);
+    let commands = sender.flush(now);
+    assert!(matches!(&commands[..], [Command::Spool(items)] if items[0].sequence == 3));
 }
 
 #[test]
@@ -195,7 +214,7 @@ impl World {
                 let item = Item { message, ..item(0) };
                 self.event(Event::Append { item, token: Some(self.appended) });
                 self.appended += 1;
-                let commands = self.sender.flush();
+                let commands = self.sender.flush(self.now);
                 self.perform(commands);
             }
             Step::Break => {

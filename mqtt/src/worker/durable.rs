@@ -194,7 +194,8 @@ impl Worker {
 }
 
 impl Worker {
-    /// Takes the sessions of an earlier run, not connected. Their clocks go on.
+    /// Takes the sessions of an earlier run, not connected, and reports what they want. Their
+    /// clocks go on.
     pub(crate) fn adopt_recovered(&mut self, sessions: Vec<Session>) {
         self.begin();
         for session in sessions {
@@ -214,6 +215,7 @@ impl Worker {
                 self.timers.add(at, key, Due::SessionEnd);
             }
         }
+        self.send_routes();
     }
 
     /// Writes a session that came from elsewhere, or is new, into the journal.

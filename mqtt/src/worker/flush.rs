@@ -156,7 +156,7 @@ impl Worker {
         }
     }
 
-    fn send_routes(&mut self) {
+    pub(super) fn send_routes(&mut self) {
         if !self.turn.has_routes() {
             return;
         }

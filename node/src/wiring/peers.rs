@@ -159,7 +159,7 @@ impl PeerQueue {
                         return;
                     }
                     waiting.drain(..).for_each(|batch| queue.append(batch));
-                    let commands = queue.machine.flush();
+                    let commands = queue.machine.flush(Instant::now());
                     queue.perform(commands).await;
                 }
                 ack = next_ack(&mut queue.session) => queue.acknowledged(ack).await,
