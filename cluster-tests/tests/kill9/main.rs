@@ -25,7 +25,6 @@ use subscriber::{Got, Subscriber};
 const KILLS: u32 = 8;
 
 #[test]
-#[ignore = "red: docs/ROADMAP.md, First, 1 and 2; run it with --ignored"]
 fn nothing_acknowledged_is_lost_or_doubled_or_reordered_by_kill_9() -> anyhow::Result<()> {
     let seed = setting("SPANMQ_SEED")?.unwrap_or_else(|| {
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.as_secs())

@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use crate::{FlowId, InboundDecision, PublishAnswer, QoS, reason};
+use crate::{FlowId, InboundDecision, MessageId, PublishAnswer, QoS, reason};
 
 #[derive(Debug, Clone, Copy)]
 struct Flow {
@@ -19,6 +19,8 @@ struct Flow {
     qos2: bool,
     /// All destinations hold the message.
     held: bool,
+    /// The name under which it is routed, once the journal knows it.
+    message: Option<MessageId>,
 }
 
 #[derive(Debug, Default)]
@@ -31,6 +33,9 @@ pub(crate) struct Inbound {
     asked_now: usize,
     /// How many of `flows` are not held yet.
     routing: usize,
+    /// QoS 2 publishes that were being routed when an earlier run of the node died, by packet id.
+    /// At most as many as `flows` can be.
+    unanswered: Vec<(u16, MessageId)>,
 }
 
 impl Inbound {
@@ -76,7 +81,8 @@ impl Inbound {
         }
         self.asked_now += 1;
         self.routing += 1;
-        self.flows.push_back(Flow { packet_id, begun: run, asked: run, qos2, held: false });
+        let (begun, asked, held, message) = (run, run, false, None);
+        self.flows.push_back(Flow { packet_id, begun, asked, qos2, held, message });
         InboundDecision::Route(FlowId { packet_id, qos, run })
     }
 
@@ -116,12 +122,46 @@ impl Inbound {
         Some((answer, asked))
     }
 
-    /// The message was refused: its id is free, a repeat will be routed.
-    pub(crate) fn on_refused(&mut self, flow: FlowId) -> Option<PublishAnswer> {
+    /// Names the message of a QoS 2 flow that is about to be routed: `fresh`, or, for the repeat of
+    /// one that an earlier run of the node left unanswered, the name it had then. True: the name
+    /// is new.
+    ///
+    /// Without DUP it is no repeat [MQTT-3.3.1-1]: the client has lost its state and means
+    /// another message.
+    pub(crate) fn name(&mut self, id: FlowId, is_dup: bool, fresh: MessageId) -> (MessageId, bool) {
+        let earlier = self.unanswered.iter().position(|(of, _)| *of == id.packet_id);
+        let earlier = earlier.map(|at| self.unanswered.swap_remove(at).1).filter(|_| is_dup);
+        let message = earlier.unwrap_or(fresh);
+        if let Some(flow) = self.find_flow(id).and_then(|index| self.flows.get_mut(index)) {
+            flow.message = Some(message);
+        }
+        (message, earlier.is_none())
+    }
+
+    /// QoS 2 flows that are named and not held: a restart must know them.
+    pub(crate) fn named(&self) -> impl Iterator<Item = (u16, MessageId)> + '_ {
+        let routing = self.flows.iter().filter(|flow| !flow.held);
+        let routing = routing.filter_map(|flow| Some((flow.packet_id, flow.message?)));
+        self.unanswered.iter().copied().chain(routing)
+    }
+
+    /// A flow that the journal leaves unanswered.
+    pub(crate) fn add_unanswered(&mut self, packet_id: u16, message: MessageId) {
+        self.forget_unanswered(packet_id);
+        self.unanswered.push((packet_id, message));
+    }
+
+    /// The journal goes on: it was answered or given up.
+    pub(crate) fn forget_unanswered(&mut self, packet_id: u16) {
+        self.unanswered.retain(|(of, _)| *of != packet_id);
+    }
+
+    /// The message was refused: its id is free, a repeat will be routed. True: it had a name.
+    pub(crate) fn on_refused(&mut self, flow: FlowId) -> Option<(Option<PublishAnswer>, bool)> {
         let index = self.find_flow(flow)?;
         let refused = self.remove(index)?;
         let answer = if refused.qos2 { PublishAnswer::Pubrec } else { PublishAnswer::Puback };
-        (refused.asked == self.run).then_some(answer)
+        Some(((refused.asked == self.run).then_some(answer), refused.message.is_some()))
     }
 
     /// PUBREL: true if it ended a flow.
@@ -138,7 +178,8 @@ impl Inbound {
     pub(crate) fn add_held(&mut self, packet_id: u16) {
         let begun = self.run.wrapping_sub(1);
         let asked = begun;
-        self.flows.push_back(Flow { packet_id, begun, asked, qos2: true, held: true });
+        let (qos2, held, message) = (true, true, None);
+        self.flows.push_back(Flow { packet_id, begun, asked, qos2, held, message });
     }
 
     fn find(&self, packet_id: u16, qos2: bool) -> Option<usize> {

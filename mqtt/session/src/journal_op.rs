@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use spanmq_topic::Subscription;
 
-use crate::{Entry, SessionMeta, SubscriptionOptions};
+use crate::{Entry, MessageId, SessionMeta, SubscriptionOptions};
 
 /// One change to a persistent session that must survive a restart.
 ///
@@ -54,10 +54,25 @@ pub enum JournalOp {
         /// The client's packet id.
         packet_id: u16,
     },
-    /// PUBREL came, or the id was forgotten.
+    /// PUBREL came, the id was forgotten, or the message was refused.
     Qos2Done {
         /// The client's packet id.
         packet_id: u16,
+    },
+    /// A QoS 2 PUBLISH of the client is about to be routed under this message id. Written before
+    /// any destination hears of it: should the node die before [`Self::Qos2Received`], the client's
+    /// repeat gets the same id, and whoever has it takes it no second time.
+    Qos2Begun {
+        /// The client's packet id.
+        packet_id: u16,
+        /// Under which name it is routed.
+        message: MessageId,
+    },
+    /// The session has had this message of a QoS 2 PUBLISH that was never answered, so that a
+    /// repeat may come. Made from [`Self::Enqueued`] when that is read back or left out.
+    Took {
+        /// Which message.
+        message: MessageId,
     },
 }
 

@@ -1,6 +1,6 @@
 //! What the journal holds: which records are still needed, and what may go.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use spanmq_session::{JournalOp, MessageId};
@@ -16,6 +16,8 @@ pub(super) struct Index {
     /// First record of everything that is needed, oldest first.
     oldest: BTreeMap<u64, Owner>,
     body_bytes: u64,
+    /// Messages of QoS 2 publishes that are not answered; their publishers may repeat them.
+    open: HashSet<MessageId>,
     /// Needs of ops before resets, while the journal is read.
     remembered: Vec<MessageId>,
 }
@@ -33,6 +35,8 @@ struct Journal {
     records: Vec<u64>,
     /// Deliveries that need a body, by their number.
     deliveries: HashMap<u64, MessageId>,
+    /// QoS 2 publishes of the client that are not answered, by packet id.
+    begun: HashMap<u16, MessageId>,
 }
 
 /// Whose record it is.
@@ -78,8 +82,24 @@ impl Index {
                     self.release(id);
                 }
             }
+            JournalOp::Qos2Begun { packet_id, message } => {
+                if let Some(before) = journal.begun.insert(*packet_id, *message) {
+                    self.open.remove(&before);
+                }
+                self.open.insert(*message);
+            }
+            JournalOp::Qos2Received { packet_id } | JournalOp::Qos2Done { packet_id } => {
+                if let Some(message) = journal.begun.remove(packet_id) {
+                    self.open.remove(&message);
+                }
+            }
             _ => {}
         }
+    }
+
+    /// Messages of QoS 2 publishes that are not answered.
+    pub(super) fn open(&self) -> &HashSet<MessageId> {
+        &self.open
     }
 
     fn release(&mut self, id: MessageId) {
@@ -97,6 +117,9 @@ impl Index {
         let Some(journal) = self.sessions.remove(client_id) else { return };
         if let Some(first) = journal.records.first() {
             self.oldest.remove(first);
+        }
+        for id in journal.begun.values() {
+            self.open.remove(id);
         }
         for id in journal.deliveries.into_values() {
             self.release(id);
@@ -128,6 +151,9 @@ impl Index {
             self.oldest.remove(first);
         }
         journal.records = vec![sequence];
+        for (_, id) in journal.begun.drain() {
+            self.open.remove(&id);
+        }
         self.oldest.insert(sequence, Owner::Session(client_id.clone()));
         std::mem::take(&mut journal.deliveries).into_values().collect()
     }

@@ -165,7 +165,7 @@ impl Journal {
     ) -> Vec<Session> {
         let mut sessions = Vec::new();
         for (client_id, ops) in ops {
-            let ops = reduce(ops);
+            let ops = reduce(ops, self.index.open());
             let in_flight = in_flight_messages(&ops);
             let at_hand: HashMap<_, _> = self.load(&in_flight).into_iter().collect();
             let find = |id| at_hand.get(&id).cloned().flatten();
@@ -326,7 +326,7 @@ impl Journal {
             }
         }
         let mut round = Round::default();
-        round.replace(client_id, reduce(ops));
+        round.replace(client_id, reduce(ops, self.index.open()));
         self.append(round)
     }
 }

@@ -2,13 +2,16 @@
 
 use std::collections::HashSet;
 
-use spanmq_session::JournalOp;
+use spanmq_session::{Entry, JournalOp, MessageId};
 
 /// Leaves out what later ops have undone. Also drops ops that make no sense without others that
 /// are missing, because a full disk refused them: what is left always replays.
 ///
+/// `open` are the messages of QoS 2 publishes that were never answered: that the session had one
+/// of them is kept, also when the delivery is over, because the publisher may repeat it.
+///
 /// Empty when the session's meta data is not there.
-pub(super) fn reduce(ops: Vec<JournalOp>) -> Vec<JournalOp> {
+pub(super) fn reduce(ops: Vec<JournalOp>, open: &HashSet<MessageId>) -> Vec<JournalOp> {
     let Some(meta) = ops.iter().rev().find(|op| matches!(op, JournalOp::Meta(_))).cloned() else {
         return Vec::new();
     };
@@ -16,7 +19,13 @@ pub(super) fn reduce(ops: Vec<JournalOp>) -> Vec<JournalOp> {
     let mut reduced = vec![meta];
     let mut waiting = HashSet::new();
     let mut packet_ids = HashSet::new();
+    let mut took = HashSet::new();
     for op in ops {
+        if let JournalOp::Enqueued(Entry { message, .. }) | JournalOp::Took { message } = &op
+            && open.contains(message)
+        {
+            took.insert(*message);
+        }
         let keep = match &op {
             JournalOp::Enqueued(entry) => {
                 !over.ended.contains(&entry.seq)
@@ -37,6 +46,10 @@ pub(super) fn reduce(ops: Vec<JournalOp>) -> Vec<JournalOp> {
     }
     reduced.extend(over.subscriptions);
     reduced.extend(over.received);
+    reduced.extend(over.begun);
+    let mut took: Vec<_> = took.into_iter().collect();
+    took.sort_unstable();
+    reduced.extend(took.into_iter().map(|message| JournalOp::Took { message }));
     reduced
 }
 
@@ -47,6 +60,15 @@ struct Finished {
     released: HashSet<u64>,
     subscriptions: Vec<JournalOp>,
     received: Vec<JournalOp>,
+    begun: Vec<JournalOp>,
+}
+
+impl Finished {
+    fn end_routing(&mut self, packet_id: u16) {
+        self.begun.retain(
+            |kept| !matches!(kept, JournalOp::Qos2Begun { packet_id: of, .. } if *of == packet_id),
+        );
+    }
 }
 
 fn finished(ops: &[JournalOp]) -> Finished {
@@ -70,11 +92,24 @@ fn finished(ops: &[JournalOp]) -> Finished {
             JournalOp::Unsubscribed(filter) => {
                 found.subscriptions.retain(|kept| !same(kept, filter));
             }
-            JournalOp::Qos2Received { .. } => found.received.push(op.clone()),
-            JournalOp::Qos2Done { packet_id } => found.received.retain(|kept| {
-                !matches!(kept, JournalOp::Qos2Received { packet_id: of } if of == packet_id)
-            }),
-            JournalOp::Meta(_) | JournalOp::Enqueued(_) | JournalOp::InFlight { .. } => {}
+            JournalOp::Qos2Begun { packet_id, .. } => {
+                found.end_routing(*packet_id);
+                found.begun.push(op.clone());
+            }
+            JournalOp::Qos2Received { packet_id } => {
+                found.end_routing(*packet_id);
+                found.received.push(op.clone());
+            }
+            JournalOp::Qos2Done { packet_id } => {
+                found.end_routing(*packet_id);
+                found.received.retain(|kept| {
+                    !matches!(kept, JournalOp::Qos2Received { packet_id: of } if of == packet_id)
+                });
+            }
+            JournalOp::Meta(_)
+            | JournalOp::Enqueued(_)
+            | JournalOp::InFlight { .. }
+            | JournalOp::Took { .. } => {}
         }
     }
     found
@@ -83,7 +118,11 @@ fn finished(ops: &[JournalOp]) -> Finished {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use spanmq_session::{Entry, MessageId, QoS, SessionExpiry, SessionMeta, SubscriptionIds};
+    use spanmq_session::{QoS, SessionExpiry, SessionMeta, SubscriptionIds};
+
+    fn reduce(ops: Vec<JournalOp>) -> Vec<JournalOp> {
+        super::reduce(ops, &HashSet::new())
+    }
 
     fn meta() -> JournalOp {
         let expiry = SessionExpiry::After(60);
@@ -123,6 +162,27 @@ mod tests {
         let flight = JournalOp::InFlight { seq: 5, packet_id: 7 };
         assert_eq!(reduce(vec![meta(), flight.clone(), enqueued(6)]), [meta(), enqueued(6)]);
         assert!(reduce(vec![flight, enqueued(6)]).is_empty());
+    }
+
+    #[test]
+    fn what_a_publisher_may_repeat_is_remembered_until_it_cannot() {
+        let took = JournalOp::Took { message: MessageId([1; 16]) };
+        let flight = JournalOp::InFlight { seq: 1, packet_id: 1 };
+        let ops = vec![meta(), enqueued(1), flight, JournalOp::Acked { seq: 1, packet_id: 1 }];
+        let open = HashSet::from([MessageId([1; 16])]);
+        let once = super::reduce(ops, &open);
+        assert_eq!(once, [meta(), took]);
+        assert_eq!(super::reduce(once.clone(), &open), once);
+        assert_eq!(reduce(once), [meta()]);
+    }
+
+    #[test]
+    fn a_begun_flow_stays_until_it_is_answered() {
+        let begun = JournalOp::Qos2Begun { packet_id: 3, message: MessageId([1; 16]) };
+        assert_eq!(reduce(vec![meta(), begun.clone()]), [meta(), begun.clone()]);
+        let received = JournalOp::Qos2Received { packet_id: 3 };
+        assert_eq!(reduce(vec![meta(), begun.clone(), received.clone()]), [meta(), received]);
+        assert_eq!(reduce(vec![meta(), begun, JournalOp::Qos2Done { packet_id: 3 }]), [meta()]);
     }
 
     #[test]

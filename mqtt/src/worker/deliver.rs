@@ -106,7 +106,7 @@ impl Worker {
                     self.turn.dirty(key);
                 }
             }
-            Delivered::Spilled => {}
+            Delivered::Spilled | Delivered::Repeat => {}
             Delivered::Dropped(reason) => {
                 dropped = Some(reason);
                 self.shared.metrics.count_drops(&slot.session.take_drops());

@@ -95,6 +95,16 @@ impl Worker {
         self.flusher.arm();
     }
 
+    /// Whether anything outlives this run of the node.
+    pub(super) fn has_store(&self) -> bool {
+        self.store.handle.is_some()
+    }
+
+    /// Number of the batch that was sent last; [`Worker::on_stored`] tells when it is written.
+    pub(super) fn stored_last(&self) -> u64 {
+        self.store.batch - 1
+    }
+
     /// Sends the turn's batch.
     pub(super) fn send_store(&mut self) {
         if self.store.records.is_empty() {
@@ -129,6 +139,7 @@ impl Worker {
                 conn.stored(batch);
             }
         }
+        self.send_peers_stored(batch);
     }
 
     /// Asks the store for messages that were spilled, once memory has drained.

@@ -61,7 +61,11 @@ impl Worker {
 
     /// Behind all that this worker has routed to a node.
     pub(crate) fn send_fence(&mut self, to: NodeId, fence: Forward, done: Done<Outcomes>) {
+        self.send_store();
         self.send_peers();
+        // A fence passes nothing; that the journal may be a moment behind matters only to a crash
+        // in this moment.
+        self.send_peers_stored(u64::MAX);
         self.shared.ports.peers.forward(to, vec![fence], done);
     }
 

@@ -1,5 +1,6 @@
 //! The end of a turn: everything that was collected leaves in one batch per destination.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -20,6 +21,13 @@ pub(crate) struct Turn {
     deliveries: Vec<Vec<Delivery>>,
     answers: Vec<Vec<(u32, Outcome)>>,
     peers: Vec<PeerBatch>,
+    /// Forwards of QoS 2 publishes that must be in the journal first.
+    peers_stored: Vec<PeerBatch>,
+    /// What is routed now belongs to those.
+    pub(super) only_when_stored: bool,
+    /// Sent to the store with the batch of this number, and then to the peers. Bounded by the
+    /// receive maximum of the publishers.
+    peers_waiting: VecDeque<(u64, Vec<PeerBatch>)>,
     links: Vec<LinkForward>,
     link_tickets: Vec<u32>,
     routes: Vec<RouteOp>,
@@ -56,6 +64,9 @@ impl Turn {
             deliveries: (0..workers).map(|_| Vec::new()).collect(),
             answers: (0..workers).map(|_| Vec::new()).collect(),
             peers: Vec::new(),
+            peers_stored: Vec::new(),
+            only_when_stored: false,
+            peers_waiting: VecDeque::new(),
             links: Vec::new(),
             link_tickets: Vec::new(),
             routes: Vec::new(),
@@ -81,13 +92,14 @@ impl Turn {
 
     pub(crate) fn forward(&mut self, node: NodeId, forward: Forward, ticket: Option<u32>) {
         let ticket = ticket.unwrap_or(NO_TICKET);
-        match self.peers.iter_mut().find(|batch| batch.node == node) {
+        let peers = if self.only_when_stored { &mut self.peers_stored } else { &mut self.peers };
+        match peers.iter_mut().find(|batch| batch.node == node) {
             Some(batch) => {
                 batch.batch.push(forward);
                 batch.tickets.push(ticket);
             }
             None => {
-                self.peers.push(PeerBatch { node, batch: vec![forward], tickets: vec![ticket] });
+                peers.push(PeerBatch { node, batch: vec![forward], tickets: vec![ticket] });
             }
         }
     }
@@ -134,11 +146,13 @@ impl Worker {
         }
         self.send_routes();
         self.send_commands();
+        // Before the deliveries: the journal gets the beginning of a QoS 2 flow ahead of what the
+        // other workers write of it.
+        self.send_store();
         self.send_deliveries();
         self.send_barriers();
         self.send_peers();
         self.send_links();
-        self.send_store();
         self.send_answers();
     }
 
@@ -230,7 +244,25 @@ impl Worker {
     }
 
     pub(super) fn send_peers(&mut self) {
-        for PeerBatch { node, batch, tickets } in std::mem::take(&mut self.turn.peers) {
+        let batches = std::mem::take(&mut self.turn.peers);
+        self.send_to_peers(batches);
+        let stored = std::mem::take(&mut self.turn.peers_stored);
+        if !stored.is_empty() {
+            // Its journal op went to the store earlier in this turn.
+            self.turn.peers_waiting.push_back((self.stored_last(), stored));
+        }
+    }
+
+    /// Everything up to this batch is in the journal.
+    pub(super) fn send_peers_stored(&mut self, batch: u64) {
+        while self.turn.peers_waiting.front().is_some_and(|(of, _)| *of <= batch) {
+            let Some((_, batches)) = self.turn.peers_waiting.pop_front() else { break };
+            self.send_to_peers(batches);
+        }
+    }
+
+    fn send_to_peers(&mut self, batches: Vec<PeerBatch>) {
+        for PeerBatch { node, batch, tickets } in batches {
             self.shared.metrics.messages_forwarded.add(batch.len() as u64);
             let done = self.external(tickets);
             self.shared.ports.peers.forward(node, batch, done);

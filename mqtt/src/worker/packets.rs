@@ -130,10 +130,33 @@ impl Worker {
             self.refuse(key, flow, reason::QUOTA_EXCEEDED);
             return Ok(());
         }
-        let Some((message, lane)) = self.message(key, packet, topic, qos) else { return Ok(()) };
+        let Some((mut message, lane)) = self.message(key, packet, topic, qos) else {
+            return Ok(());
+        };
+        let begun =
+            flow.is_some_and(|flow| self.begin_routing(key, flow, packet.dup, &mut message));
         let owner = flow.map(|flow| Owner::Flow { key, flow });
+        self.turn.only_when_stored = begun;
         self.publish(&Arc::new(message), lane, owner);
+        self.turn.only_when_stored = false;
         Ok(())
+    }
+
+    /// Notes in the journal under which id a QoS 2 publish is routed, so that a repeat after a
+    /// crash gets the same one. True: it was noted.
+    fn begin_routing(
+        &mut self,
+        key: SlotKey,
+        flow: FlowId,
+        is_dup: bool,
+        message: &mut Message,
+    ) -> bool {
+        let Some(slot) = self.slots.get_mut(key) else { return false };
+        let (id, noted) =
+            slot.session.begin_routing(flow, is_dup, message.id, &mut self.scratch.ops);
+        message.id = id;
+        self.journal(key);
+        noted && self.has_store()
     }
 
     /// The topic of a PUBLISH, with its alias resolved; the last one is shared, not made anew.

@@ -233,7 +233,7 @@ impl Worker {
         let (answer, code) = match outcome {
             Outcome::Held => (slot.session.publish_held(flow, &mut ops), 0),
             Outcome::NoSubscribers => (slot.session.publish_held(flow, &mut ops), 0x10),
-            Outcome::Refused(code) => (slot.session.publish_refused(flow), code),
+            Outcome::Refused(code) => (slot.session.publish_refused(flow, &mut ops), code),
         };
         self.scratch.ops = ops;
         self.journal(key);

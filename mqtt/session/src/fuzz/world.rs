@@ -114,6 +114,7 @@ impl World {
             Delivered::Dropped(_) => return,
             Delivered::Spilled => assert!(qos.is_acknowledged()),
             Delivered::Queued => {}
+            Delivered::Repeat => panic!("no journal here says that a message was taken"),
         }
         self.store.insert(message.id, message);
         if qos.is_acknowledged() {

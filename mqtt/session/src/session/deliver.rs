@@ -17,6 +17,9 @@ impl Session {
         options: &MatchedOptions,
         ops: &mut Vec<JournalOp>,
     ) -> Delivered {
+        if !self.taken.is_empty() && self.taken.remove(&message.id) {
+            return Delivered::Repeat;
+        }
         let qos = message.qos.min(options.qos);
         if let Some(reason) = self.refusal(now, message, qos) {
             return self.dropped(reason);

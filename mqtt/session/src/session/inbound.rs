@@ -1,5 +1,7 @@
 use super::Session;
-use crate::{FlowId, InboundDecision, JournalOp, PublishAnswer, PubrelOutcome, QoS, reason};
+use crate::{
+    FlowId, InboundDecision, JournalOp, MessageId, PublishAnswer, PubrelOutcome, QoS, reason,
+};
 
 impl Session {
     /// A PUBLISH of the client with a packet id (QoS 1 or 2). QoS 0 needs no session.
@@ -21,6 +23,26 @@ impl Session {
                 ops.push(JournalOp::Qos2Done { packet_id: forgotten });
             }
         })
+    }
+
+    /// The id of the message of a flow that is to be routed: `fresh`, or the one that an earlier run
+    /// of the node gave it. True: the flow is now in the journal, whose op must come before those
+    /// of any destination.
+    pub fn begin_routing(
+        &mut self,
+        flow: FlowId,
+        is_dup: bool,
+        fresh: MessageId,
+        ops: &mut Vec<JournalOp>,
+    ) -> (MessageId, bool) {
+        if flow.qos != QoS::ExactlyOnce || !self.is_persistent() {
+            return (fresh, false);
+        }
+        let (message, is_new) = self.inbound.name(flow, is_dup, fresh);
+        if is_new {
+            ops.push(JournalOp::Qos2Begun { packet_id: flow.packet_id, message });
+        }
+        (message, true)
     }
 
     /// Whether the shell should read no more from this client for now: half of what a 3.1.1
@@ -49,9 +71,16 @@ impl Session {
 
     /// The message was refused (rights, quota, nobody holds it). v5: send the answer with the
     /// failure code; 3.1.1: send nothing, or close.
-    pub fn publish_refused(&mut self, flow: FlowId) -> Option<PublishAnswer> {
-        let answer = self.inbound.on_refused(flow)?;
-        self.is_connected().then_some(answer)
+    pub fn publish_refused(
+        &mut self,
+        flow: FlowId,
+        ops: &mut Vec<JournalOp>,
+    ) -> Option<PublishAnswer> {
+        let (answer, was_named) = self.inbound.on_refused(flow)?;
+        if was_named {
+            self.log(ops, || JournalOp::Qos2Done { packet_id: flow.packet_id });
+        }
+        answer.filter(|_| self.is_connected())
     }
 
     /// PUBREL of the client. One for an unknown id is answered all the same: it is the repeat of

@@ -14,14 +14,14 @@ mod reclaim;
 mod replay;
 mod subscribe;
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 pub use self::{
     export::ImportError,
     replay::{ReplayError, in_flight_messages},
 };
 use crate::{
-    Drops, JournalOp, Limits, SessionMeta, connection::Connection, inbox::Inbox,
+    Drops, JournalOp, Limits, MessageId, SessionMeta, connection::Connection, inbox::Inbox,
     subscriptions::Subscriptions, window::Window,
 };
 
@@ -37,6 +37,8 @@ pub struct Session {
     inbox: Inbox,
     window: Window,
     inbound: crate::inbound::Inbound,
+    /// Messages it has had, whose publishers may repeat them ([`JournalOp::Took`]).
+    taken: HashSet<MessageId>,
     connection: Option<Connection>,
     next_seq: u64,
     drops: Drops,
@@ -55,6 +57,7 @@ impl Session {
             inbox: Inbox::default(),
             window: Window::default(),
             inbound: crate::inbound::Inbound::default(),
+            taken: HashSet::new(),
             connection: None,
             next_seq: 0,
             drops: Drops::default(),

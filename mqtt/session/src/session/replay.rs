@@ -87,6 +87,13 @@ impl Session {
         held.sort_unstable();
         let held = held.into_iter();
         ops.extend(held.map(|packet_id| JournalOp::Qos2Received { packet_id }));
+        let mut named: Vec<_> = self.inbound.named().collect();
+        named.sort_unstable();
+        let named = named.into_iter();
+        ops.extend(named.map(|(packet_id, message)| JournalOp::Qos2Begun { packet_id, message }));
+        let mut taken: Vec<_> = self.taken.iter().copied().collect();
+        taken.sort_unstable();
+        ops.extend(taken.into_iter().map(|message| JournalOp::Took { message }));
         ops
     }
 }
@@ -135,9 +142,19 @@ impl Replay {
             JournalOp::Dropped { seq } => {
                 self.waiting.remove(&seq);
             }
-            JournalOp::Qos2Received { packet_id } => self.session.inbound.add_held(packet_id),
+            JournalOp::Qos2Received { packet_id } => {
+                self.session.inbound.forget_unanswered(packet_id);
+                self.session.inbound.add_held(packet_id);
+            }
             JournalOp::Qos2Done { packet_id } => {
+                self.session.inbound.forget_unanswered(packet_id);
                 self.session.inbound.on_pubrel(packet_id);
+            }
+            JournalOp::Qos2Begun { packet_id, message } => {
+                self.session.inbound.add_unanswered(packet_id, message);
+            }
+            JournalOp::Took { message } => {
+                self.session.taken.insert(message);
             }
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::{
 
 use super::rig::{QOS1, QOS2, filter, message, meta};
 use crate::{
-    Entry, JournalOp, Message, Origin, Properties, QoS, RetainHandling, SessionExport,
+    Entry, JournalOp, Message, MessageId, Origin, Properties, QoS, RetainHandling, SessionExport,
     SubscriptionIds, SubscriptionOptions,
     codec::{
         CodecError, RECORD_BYTES_MAX, decode_export, decode_message, decode_op, encode_export,
@@ -70,6 +70,8 @@ fn all_ops() -> Vec<JournalOp> {
         JournalOp::Dropped { seq: 1 },
         JournalOp::Qos2Received { packet_id: 2 },
         JournalOp::Qos2Done { packet_id: 2 },
+        JournalOp::Qos2Begun { packet_id: 2, message: MessageId([7; 16]) },
+        JournalOp::Took { message: MessageId([7; 16]) },
     ]
 }
 
@@ -163,7 +165,7 @@ fn a_record_above_the_limit_is_not_written() {
 
 const MESSAGE: &str = "01070707070707070707070707070707070174010702010101013c0101630101720102010201016b0176\
      097075626c697368657201017501007f000001fb5b0705fd0068e5cf8b0100000001026575";
-const OPS: [&str; 10] = [
+const OPS: [&str; 12] = [
     "0100010104757365720000",
     "010103612f230101010201fb2c01",
     "010203612f23",
@@ -174,6 +176,8 @@ const OPS: [&str; 10] = [
     "010701",
     "010802",
     "010902",
+    "010a0207070707070707070707070707070707",
+    "010b07070707070707070707070707070707",
 ];
 const EXPORT: &str = "01000000080106636c69656e740000000100000003010701000000010000003501070707070707070707\
      07070707070707017401070100000000000000097075626c6973686572000005fd0068e5cf8b01000000\

@@ -38,6 +38,55 @@ fn busy() -> Rig {
     rig
 }
 
+/// A publisher's session after the node died while it routed a QoS 2 PUBLISH, and the id that the
+/// message had.
+fn left_unanswered() -> (Rig, crate::MessageId) {
+    let mut rig = Rig::persistent();
+    let flow = rig.route(7, QOS2);
+    let fresh = message(1, QOS2).id;
+    let (named, journaled) = rig.session.begin_routing(flow, false, fresh, &mut rig.ops);
+    assert_eq!((named, journaled), (fresh, true));
+    assert_eq!(rig.ops.last(), Some(&JournalOp::Qos2Begun { packet_id: 7, message: fresh }));
+    rig.session = replay(&rig.ops).unwrap();
+    assert_eq!(replay(&rig.session.snapshot()).unwrap().snapshot(), rig.session.snapshot());
+    rig.connect(&v5(SessionExpiry::Never));
+    (rig, fresh)
+}
+
+// [MQTT-4.3.3-10]
+#[test]
+fn the_repeat_of_a_qos_2_publish_that_a_dead_node_left_unanswered_keeps_its_name() {
+    let (mut rig, before) = left_unanswered();
+    let flow = rig.route(7, QOS2);
+    rig.ops.clear();
+    let fresh = message(2, QOS2).id;
+    assert_eq!(rig.session.begin_routing(flow, true, fresh, &mut rig.ops), (before, true));
+    assert_eq!(rig.ops, [], "the journal knows it");
+    rig.session.publish_held(flow, &mut rig.ops);
+    assert_eq!(rig.ops, [JournalOp::Qos2Received { packet_id: 7 }]);
+}
+
+// [MQTT-3.3.1-1]
+#[test]
+fn without_dup_it_is_another_message() {
+    let (mut rig, _) = left_unanswered();
+    let flow = rig.route(7, QOS2);
+    let fresh = message(2, QOS2).id;
+    assert_eq!(rig.session.begin_routing(flow, false, fresh, &mut rig.ops), (fresh, true));
+    rig.session.publish_refused(flow, &mut rig.ops);
+    assert_eq!(rig.ops.last(), Some(&JournalOp::Qos2Done { packet_id: 7 }));
+    assert!(!rig.session.snapshot().iter().any(|op| matches!(op, JournalOp::Qos2Begun { .. })));
+}
+
+#[test]
+fn a_session_takes_no_second_time_what_it_had_before_the_restart() {
+    let mut rig = Rig::persistent();
+    rig.ops.push(JournalOp::Took { message: message(1, QOS2).id });
+    rig.session = replay(&rig.ops).unwrap();
+    assert_eq!(rig.deliver(1, QOS2), crate::Delivered::Repeat);
+    assert_eq!(rig.deliver(2, QOS2), crate::Delivered::Queued);
+}
+
 // [MQTT-4.1.0-1]
 #[test]
 fn a_replay_equals_the_session_and_goes_on_like_it() {
