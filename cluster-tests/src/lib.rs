@@ -6,6 +6,7 @@
 
 #![allow(clippy::panic, reason = "a harness ends a test by panicking")]
 
+pub mod chaos;
 pub mod client;
 pub mod harness;
 pub mod simulator;

@@ -1,0 +1,40 @@
+//! P3 (and the order of P7): first receipts of a session are in publish order, per connection of
+//! the publisher, topic and QoS, within one epoch of the session.
+
+use std::collections::{HashMap, HashSet};
+
+use super::sessions::Overview;
+use super::{Promise, Violation};
+use crate::chaos::history::Event;
+
+/// What is in order by itself.
+type Lane<'a> = (u32, &'a str, u64, &'a str, u64);
+
+pub(super) fn check(history: &[Event]) -> Vec<Violation> {
+    let overview = Overview::of(history);
+    let mut found = Vec::new();
+    for (name, session) in &overview.sessions {
+        let mut seen = HashSet::new();
+        let mut last: HashMap<Lane<'_>, u64> = HashMap::new();
+        for receipt in &session.receipts {
+            let Some(message) = overview.messages.get(&receipt.id()) else { continue };
+            if !seen.insert(receipt.id()) {
+                continue;
+            }
+            let (publisher, number) = receipt.id();
+            let lane = (receipt.epoch, publisher, message.connection, message.topic(), message.qos);
+            let before = last.insert(lane, number).unwrap_or(0);
+            if before > number {
+                let local = message.operation.invoke.cluster() == session.cluster;
+                let promise = if local { Promise::P3 } else { Promise::P7 };
+                let text = format!(
+                    "order: {name} got {publisher}#{number} on {} (QoS {}) after #{before}",
+                    message.topic(),
+                    message.qos
+                );
+                found.push(Violation::new(promise, receipt.event.t_us, text));
+            }
+        }
+    }
+    found
+}
