@@ -15,6 +15,8 @@ mod auth;
 mod body;
 mod clients;
 mod dashboard;
+#[cfg(feature = "testing")]
+mod debug;
 mod error;
 mod health;
 mod links;

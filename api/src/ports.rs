@@ -80,6 +80,16 @@ pub trait Node: Send + Sync + 'static {
     fn broker(&self) -> BrokerHandle;
     /// What the rules of this node say.
     fn check_access(&self, client: &ClientInfo, action: Action, topic: &str) -> Decision;
+    /// Raft as this node sees it, for the chaos suite (CHAOS §3).
+    #[cfg(feature = "testing")]
+    fn debug_state(&self) -> serde_json::Value {
+        serde_json::Value::Null
+    }
+    /// Takes a snapshot and purges the log behind it (CHAOS N15).
+    #[cfg(feature = "testing")]
+    fn debug_snapshot(&self) -> BoxFuture<Result<(), NoQuorum>> {
+        Box::pin(async { Err(NoQuorum) })
+    }
     /// The audit records of this node; one for its whole run.
     fn audit(&self) -> Arc<AuditLog>;
 }

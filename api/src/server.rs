@@ -117,7 +117,11 @@ pub fn serve(config: ApiConfig, node: Arc<dyn Node>) -> std::io::Result<Api> {
                     ApiError::bad_request(format!("Query: {error}")).into()
                 }))
                 .wrap(from_fn(auth::guard))
-                .service(web::scope(BASE).configure(|config| openapi::table().install(config)))
+                .service(web::scope(BASE).configure(|config| {
+                    openapi::table().install(config);
+                    #[cfg(feature = "testing")]
+                    crate::debug::install(config);
+                }))
                 .default_service(web::to(dashboard::page_or_unknown))
         })
         .workers(workers)

@@ -116,6 +116,17 @@ impl Node for ApiPort {
         self.access.check(client, action, topic)
     }
 
+    #[cfg(feature = "testing")]
+    fn debug_state(&self) -> serde_json::Value {
+        super::debug::state(&self.raft.status())
+    }
+
+    #[cfg(feature = "testing")]
+    fn debug_snapshot(&self) -> BoxFuture<Result<(), NoQuorum>> {
+        let raft = self.raft.clone();
+        Box::pin(async move { raft.snapshot().await.map_err(|_| NoQuorum) })
+    }
+
     fn audit(&self) -> Arc<AuditLog> {
         self.audit.clone()
     }

@@ -3,6 +3,8 @@
 pub(crate) mod access;
 pub(crate) mod api;
 pub(crate) mod broker;
+#[cfg(feature = "testing")]
+mod debug;
 pub(crate) mod https;
 pub(crate) mod links;
 pub(crate) mod peers;
