@@ -16,16 +16,18 @@ pub(super) struct Index {
     /// First record of everything that is needed, oldest first.
     oldest: BTreeMap<u64, Owner>,
     body_bytes: u64,
-    /// Messages of QoS 2 publishes that are not answered; their publishers may repeat them.
-    open: HashSet<MessageId>,
+    /// Messages of QoS 2 publishes that are not answered, with the sessions that have had them:
+    /// their publishers may repeat them.
+    open: HashMap<MessageId, HashSet<Arc<str>>>,
     /// Needs of ops before resets, while the journal is read.
     remembered: Vec<MessageId>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Body {
-    sequence: u64,
-    bytes: u64,
+    /// Where it is, and its size. While the journal is read, deliveries may come before the body
+    /// that they need: cleaning has moved it.
+    place: Option<(u64, u64)>,
     /// Deliveries that wait for it or have it in flight.
     needed_by: u32,
 }
@@ -48,17 +50,13 @@ pub(super) enum Owner {
 
 impl Index {
     pub(super) fn body(&mut self, id: MessageId, sequence: u64, bytes: u64) {
-        let needed_by = match self.bodies.remove(&id) {
-            Some(before) => {
-                self.oldest.remove(&before.sequence);
-                self.body_bytes -= before.bytes;
-                before.needed_by
-            }
-            None => 0,
-        };
+        let body = self.bodies.entry(id).or_default();
+        if let Some((before, bytes)) = body.place.replace((sequence, bytes)) {
+            self.oldest.remove(&before);
+            self.body_bytes -= bytes;
+        }
         self.oldest.insert(sequence, Owner::Body(id));
         self.body_bytes += bytes;
-        self.bodies.insert(id, Body { sequence, bytes, needed_by });
     }
 
     pub(super) fn op(&mut self, client_id: &Arc<str>, op: &JournalOp, sequence: u64) {
@@ -69,12 +67,12 @@ impl Index {
         journal.records.push(sequence);
         match op {
             JournalOp::Enqueued(entry) => {
-                if journal.deliveries.insert(entry.seq, entry.message).is_none()
-                    && let Some(body) = self.bodies.get_mut(&entry.message)
-                {
-                    body.needed_by += 1;
+                if journal.deliveries.insert(entry.seq, entry.message).is_none() {
+                    self.bodies.entry(entry.message).or_default().needed_by += 1;
                 }
+                self.took(client_id, entry.message);
             }
+            JournalOp::Took { message } => self.took(client_id, *message),
             JournalOp::Acked { seq, .. }
             | JournalOp::Dropped { seq }
             | JournalOp::Released { seq, .. } => {
@@ -86,7 +84,7 @@ impl Index {
                 if let Some(before) = journal.begun.insert(*packet_id, *message) {
                     self.open.remove(&before);
                 }
-                self.open.insert(*message);
+                self.open.insert(*message, HashSet::new());
             }
             JournalOp::Qos2Received { packet_id } | JournalOp::Qos2Done { packet_id } => {
                 if let Some(message) = journal.begun.remove(packet_id) {
@@ -97,19 +95,27 @@ impl Index {
         }
     }
 
-    /// Messages of QoS 2 publishes that are not answered.
-    pub(super) fn open(&self) -> &HashSet<MessageId> {
-        &self.open
+    fn took(&mut self, client_id: &Arc<str>, message: MessageId) {
+        if let Some(sessions) = self.open.get_mut(&message) {
+            sessions.insert(client_id.clone());
+        }
+    }
+
+    /// What a session has had of QoS 2 publishes that are not answered. Cost: their number, which
+    /// the receive maximum of the publishers bounds.
+    pub(super) fn taken_by(&self, client_id: &str) -> HashSet<MessageId> {
+        let taken = self.open.iter().filter(|(_, sessions)| sessions.contains(client_id));
+        taken.map(|(message, _)| *message).collect()
     }
 
     fn release(&mut self, id: MessageId) {
         let Some(body) = self.bodies.get_mut(&id) else { return };
         body.needed_by = body.needed_by.saturating_sub(1);
         if body.needed_by == 0
-            && let Some(body) = self.bodies.remove(&id)
+            && let Some(Body { place: Some((sequence, bytes)), .. }) = self.bodies.remove(&id)
         {
-            self.oldest.remove(&body.sequence);
-            self.body_bytes -= body.bytes;
+            self.oldest.remove(&sequence);
+            self.body_bytes -= bytes;
         }
     }
 
@@ -136,7 +142,7 @@ impl Index {
     }
 
     pub(super) fn sequence_of(&self, id: MessageId) -> Option<u64> {
-        self.bodies.get(&id).map(|body| body.sequence)
+        self.bodies.get(&id)?.place.map(|(sequence, _)| sequence)
     }
 
     pub(super) fn records_of(&self, client_id: &str) -> &[u64] {
@@ -208,6 +214,32 @@ mod tests {
             ids: SubscriptionIds::None,
             shared: None,
         })
+    }
+
+    #[test]
+    fn a_body_that_cleaning_has_moved_behind_its_delivery_is_needed_all_the_same() {
+        let mut index = Index::default();
+        let id = MessageId([1; 16]);
+        index.op(&"a".into(), &enqueued(1, 1), 0);
+        index.body(id, 1, 10);
+        index.drop_unneeded(&[id]);
+        assert_eq!(index.sequence_of(id), Some(1));
+        index.op(&"a".into(), &JournalOp::Acked { seq: 1, packet_id: 1 }, 2);
+        assert_eq!((index.sequence_of(id), index.body_bytes()), (None, 0));
+    }
+
+    #[test]
+    fn who_has_had_a_message_is_known_until_its_publisher_cannot_repeat_it() {
+        let mut index = Index::default();
+        let message = MessageId([1; 16]);
+        index.op(&"p".into(), &JournalOp::Qos2Begun { packet_id: 7, message }, 0);
+        index.op(&"a".into(), &enqueued(1, 1), 1);
+        index.op(&"a".into(), &JournalOp::Acked { seq: 1, packet_id: 1 }, 2);
+        index.reset(&"a".into(), 3);
+        assert_eq!(index.taken_by("a"), HashSet::from([message]));
+        assert!(index.taken_by("b").is_empty());
+        index.op(&"p".into(), &JournalOp::Qos2Received { packet_id: 7 }, 4);
+        assert!(index.taken_by("a").is_empty());
     }
 
     #[test]

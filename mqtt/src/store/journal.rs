@@ -10,7 +10,7 @@ use spanmq_session::{JournalOp, Limits, Message, MessageId, Session, in_flight_m
 
 use super::index::{Index, Owner};
 use super::record::{self, Read, RecordError};
-use super::reduce::reduce;
+use super::reduce::{reduce, took};
 use super::{Loaded, Record, StoreBatch};
 use crate::shared::wall_ms;
 
@@ -52,6 +52,8 @@ pub(super) struct Journal {
     index: Index,
     /// The last round could not be written; said once.
     failing: bool,
+    /// Bodies of this round; those that no delivery in it needs are given up at its end.
+    new_bodies: Vec<MessageId>,
 }
 
 /// A record on its way into the log, and what the index learns when it is there.
@@ -122,7 +124,8 @@ impl Journal {
         if let Some(torn) = &report.torn {
             tracing::warn!(bytes = torn.bytes, "the end of the session journal was torn and cut");
         }
-        let mut journal = Self { log, sync, index: Index::default(), failing: false };
+        let mut journal =
+            Self { log, sync, index: Index::default(), failing: false, new_bodies: Vec::new() };
         let ops = journal.read_all()?;
         let sessions = journal.rebuild(ops, limits);
         Ok((journal, sessions))
@@ -165,7 +168,7 @@ impl Journal {
     ) -> Vec<Session> {
         let mut sessions = Vec::new();
         for (client_id, ops) in ops {
-            let ops = reduce(ops, self.index.open());
+            let ops = reduce(ops, self.index.taken_by(&client_id));
             let in_flight = in_flight_messages(&ops);
             let at_hand: HashMap<_, _> = self.load(&in_flight).into_iter().collect();
             let find = |id| at_hand.get(&id).cloned().flatten();
@@ -186,6 +189,7 @@ impl Journal {
         let (now, wall_ms) = (Instant::now(), wall_ms());
         let mut round = Round::default();
         let mut slack = Vec::new();
+        let mut written = true;
         for record in batches.iter().flat_map(|batch| &batch.records) {
             match record {
                 Record::Body(message) => match record::body(message, now, wall_ms) {
@@ -198,14 +202,20 @@ impl Journal {
                         slack.push(client_id.clone());
                     }
                 }
-                Record::Replace { client_id, ops } => round.replace(client_id, ops.clone()),
+                Record::Replace { client_id, ops } => {
+                    // The session does not remember what it has had; the index does, once it has
+                    // learnt what came before.
+                    written &= self.append_part(std::mem::take(&mut round));
+                    let taken = took(self.index.taken_by(client_id));
+                    round.replace(client_id, ops.iter().cloned().chain(taken).collect());
+                }
                 Record::Forget { client_id } => {
                     let entry = Entry::Forget { client_id: client_id.clone() };
                     round.push(record::forget(client_id), entry);
                 }
             }
         }
-        let written = self.append(round);
+        written &= self.append(round);
         for client_id in slack {
             self.rewrite_session(&client_id);
         }
@@ -213,6 +223,13 @@ impl Journal {
     }
 
     fn append(&mut self, round: Round) -> bool {
+        let written = self.append_part(round);
+        self.index.drop_unneeded(&std::mem::take(&mut self.new_bodies));
+        written
+    }
+
+    /// Appends a part of a round whose bodies a later part may need.
+    fn append_part(&mut self, round: Round) -> bool {
         if round.payloads.is_empty() {
             return true;
         }
@@ -242,13 +259,12 @@ impl Journal {
 
     fn learn(&mut self, first: u64, entries: Vec<(Option<usize>, Entry)>) {
         let mut before = Vec::new();
-        let mut bodies = Vec::new();
         for (place, entry) in entries {
             let sequence = first + place.unwrap_or(0) as u64;
             match entry {
                 Entry::Body { id, bytes } => {
                     self.index.body(id, sequence, bytes);
-                    bodies.push(id);
+                    self.new_bodies.push(id);
                 }
                 Entry::Op { client_id, op } => self.index.op(&client_id, &op, sequence),
                 Entry::Forget { client_id } => self.index.forget(&client_id),
@@ -256,7 +272,6 @@ impl Journal {
                 Entry::Settle => self.index.settle(std::mem::take(&mut before)),
             }
         }
-        self.index.drop_unneeded(&bodies);
     }
 
     /// Reads messages back.
@@ -326,7 +341,7 @@ impl Journal {
             }
         }
         let mut round = Round::default();
-        round.replace(client_id, reduce(ops, self.index.open()));
+        round.replace(client_id, reduce(ops, self.index.taken_by(client_id)));
         self.append(round)
     }
 }

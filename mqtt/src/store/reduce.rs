@@ -2,16 +2,16 @@
 
 use std::collections::HashSet;
 
-use spanmq_session::{Entry, JournalOp, MessageId};
+use spanmq_session::{JournalOp, MessageId};
 
 /// Leaves out what later ops have undone. Also drops ops that make no sense without others that
 /// are missing, because a full disk refused them: what is left always replays.
 ///
-/// `open` are the messages of QoS 2 publishes that were never answered: that the session had one
-/// of them is kept, also when the delivery is over, because the publisher may repeat it.
+/// `taken` are the messages of QoS 2 publishes not answered yet that the session has had: that is
+/// kept, also when the delivery is over, because the publisher may repeat them.
 ///
 /// Empty when the session's meta data is not there.
-pub(super) fn reduce(ops: Vec<JournalOp>, open: &HashSet<MessageId>) -> Vec<JournalOp> {
+pub(super) fn reduce(ops: Vec<JournalOp>, taken: HashSet<MessageId>) -> Vec<JournalOp> {
     let Some(meta) = ops.iter().rev().find(|op| matches!(op, JournalOp::Meta(_))).cloned() else {
         return Vec::new();
     };
@@ -19,13 +19,7 @@ pub(super) fn reduce(ops: Vec<JournalOp>, open: &HashSet<MessageId>) -> Vec<Jour
     let mut reduced = vec![meta];
     let mut waiting = HashSet::new();
     let mut packet_ids = HashSet::new();
-    let mut took = HashSet::new();
     for op in ops {
-        if let JournalOp::Enqueued(Entry { message, .. }) | JournalOp::Took { message } = &op
-            && open.contains(message)
-        {
-            took.insert(*message);
-        }
         let keep = match &op {
             JournalOp::Enqueued(entry) => {
                 !over.ended.contains(&entry.seq)
@@ -47,10 +41,15 @@ pub(super) fn reduce(ops: Vec<JournalOp>, open: &HashSet<MessageId>) -> Vec<Jour
     reduced.extend(over.subscriptions);
     reduced.extend(over.received);
     reduced.extend(over.begun);
-    let mut took: Vec<_> = took.into_iter().collect();
-    took.sort_unstable();
-    reduced.extend(took.into_iter().map(|message| JournalOp::Took { message }));
+    reduced.extend(took(taken));
     reduced
+}
+
+/// The ops that say what a session has had.
+pub(super) fn took(taken: HashSet<MessageId>) -> impl Iterator<Item = JournalOp> {
+    let mut taken: Vec<_> = taken.into_iter().collect();
+    taken.sort_unstable();
+    taken.into_iter().map(|message| JournalOp::Took { message })
 }
 
 /// What the ops come to in the end.
@@ -118,10 +117,10 @@ fn finished(ops: &[JournalOp]) -> Finished {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use spanmq_session::{QoS, SessionExpiry, SessionMeta, SubscriptionIds};
+    use spanmq_session::{Entry, QoS, SessionExpiry, SessionMeta, SubscriptionIds};
 
     fn reduce(ops: Vec<JournalOp>) -> Vec<JournalOp> {
-        super::reduce(ops, &HashSet::new())
+        super::reduce(ops, HashSet::new())
     }
 
     fn meta() -> JournalOp {
@@ -169,10 +168,10 @@ mod tests {
         let took = JournalOp::Took { message: MessageId([1; 16]) };
         let flight = JournalOp::InFlight { seq: 1, packet_id: 1 };
         let ops = vec![meta(), enqueued(1), flight, JournalOp::Acked { seq: 1, packet_id: 1 }];
-        let open = HashSet::from([MessageId([1; 16])]);
-        let once = super::reduce(ops, &open);
+        let taken = HashSet::from([MessageId([1; 16])]);
+        let once = super::reduce(ops, taken.clone());
         assert_eq!(once, [meta(), took]);
-        assert_eq!(super::reduce(once.clone(), &open), once);
+        assert_eq!(super::reduce(once.clone(), taken), once);
         assert_eq!(reduce(once), [meta()]);
     }
 
