@@ -19,8 +19,23 @@ pub(super) struct Index {
     /// Messages of QoS 2 publishes that are not answered, with the sessions that have had them:
     /// their publishers may repeat them.
     open: HashMap<MessageId, HashSet<Arc<str>>>,
-    /// Needs of ops before resets, while the journal is read.
-    remembered: Vec<MessageId>,
+    /// What ops before resets needed, while the journal is read.
+    remembered: Before,
+}
+
+/// What a session's ops before a reset needed. The ops behind it may need the same, so it is given
+/// up only when they are in.
+#[derive(Debug, Default)]
+pub(super) struct Before {
+    bodies: Vec<MessageId>,
+    begun: Vec<(Arc<str>, MessageId)>,
+}
+
+impl Before {
+    pub(super) fn extend(&mut self, more: Self) {
+        self.bodies.extend(more.bodies);
+        self.begun.extend(more.begun);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -84,7 +99,7 @@ impl Index {
                 if let Some(before) = journal.begun.insert(*packet_id, *message) {
                     self.open.remove(&before);
                 }
-                self.open.insert(*message, HashSet::new());
+                self.open.entry(*message).or_default();
             }
             JournalOp::Qos2Received { packet_id } | JournalOp::Qos2Done { packet_id } => {
                 if let Some(message) = journal.begun.remove(packet_id) {
@@ -151,28 +166,34 @@ impl Index {
 
     /// A session's ops begin anew; yields what its deliveries needed, to be given to
     /// [`Index::settle`] once the new ops are in.
-    pub(super) fn reset(&mut self, client_id: &Arc<str>, sequence: u64) -> Vec<MessageId> {
+    pub(super) fn reset(&mut self, client_id: &Arc<str>, sequence: u64) -> Before {
         let journal = self.sessions.entry(client_id.clone()).or_default();
         if let Some(first) = journal.records.first() {
             self.oldest.remove(first);
         }
         journal.records = vec![sequence];
-        for (_, id) in journal.begun.drain() {
-            self.open.remove(&id);
-        }
         self.oldest.insert(sequence, Owner::Session(client_id.clone()));
-        std::mem::take(&mut journal.deliveries).into_values().collect()
+        let begun = journal.begun.drain().map(|(_, id)| (client_id.clone(), id)).collect();
+        let bodies = std::mem::take(&mut journal.deliveries).into_values().collect();
+        Before { bodies, begun }
     }
 
     /// Gives up what the ops before a reset needed.
-    pub(super) fn settle(&mut self, before: Vec<MessageId>) {
-        for id in before {
+    pub(super) fn settle(&mut self, before: Before) {
+        for id in before.bodies {
             self.release(id);
+        }
+        for (client_id, id) in before.begun {
+            let mut begun =
+                self.sessions.get(&client_id).into_iter().flat_map(|s| s.begun.values());
+            if !begun.any(|of| *of == id) {
+                self.open.remove(&id);
+            }
         }
     }
 
     /// Keeps what a reset gave up until everything was read.
-    pub(super) fn remember(&mut self, before: Vec<MessageId>) {
+    pub(super) fn remember(&mut self, before: Before) {
         self.remembered.extend(before);
     }
 
@@ -238,7 +259,11 @@ mod tests {
         index.reset(&"a".into(), 3);
         assert_eq!(index.taken_by("a"), HashSet::from([message]));
         assert!(index.taken_by("b").is_empty());
-        index.op(&"p".into(), &JournalOp::Qos2Received { packet_id: 7 }, 4);
+        let before = index.reset(&"p".into(), 4);
+        index.op(&"p".into(), &JournalOp::Qos2Begun { packet_id: 7, message }, 5);
+        index.settle(before);
+        assert_eq!(index.taken_by("a"), HashSet::from([message]), "the publisher's new form");
+        index.op(&"p".into(), &JournalOp::Qos2Received { packet_id: 7 }, 6);
         assert!(index.taken_by("a").is_empty());
     }
 

@@ -8,7 +8,7 @@ use std::time::Instant;
 use spanmq_segment::{SegmentError, SegmentLog, SegmentOptions};
 use spanmq_session::{JournalOp, Limits, Message, MessageId, Session, in_flight_messages};
 
-use super::index::{Index, Owner};
+use super::index::{Before, Index, Owner};
 use super::record::{self, Read, RecordError};
 use super::reduce::{reduce, took};
 use super::{Loaded, Record, StoreBatch};
@@ -258,7 +258,7 @@ impl Journal {
     }
 
     fn learn(&mut self, first: u64, entries: Vec<(Option<usize>, Entry)>) {
-        let mut before = Vec::new();
+        let mut before = Before::default();
         for (place, entry) in entries {
             let sequence = first + place.unwrap_or(0) as u64;
             match entry {
