@@ -16,4 +16,4 @@ mod tests;
 
 pub use frame::{BadFrame, Frame, Item, Outcome};
 pub use receiver::{Received, Receiver};
-pub use sender::{Command, Event, Limits, Sender, Stats};
+pub use sender::{Command, Event, Limits, Sender, Stats, first_sequence};

@@ -114,8 +114,21 @@ pub struct Sender<T> {
     stats: Stats,
 }
 
+/// Sequence numbers that one run of a node may use; a terabyte of the smallest items.
+const OF_ONE_RUN: u32 = 40;
+
+/// The first sequence number of a run of the node.
+///
+/// A run that restores its spool goes on with the stream of the run before, which has perhaps sent
+/// items that it never spooled. Their numbers are known to the receiver and must not come again
+/// with other messages, or it takes these for repeats and drops them.
+#[must_use]
+pub fn first_sequence(incarnation: u64) -> u64 {
+    (incarnation << OF_ONE_RUN) + 1
+}
+
 impl<T> Sender<T> {
-    /// An empty queue whose first item gets sequence number `first`.
+    /// An empty queue whose first item gets sequence number `first`, see [`first_sequence`].
     #[must_use]
     pub fn new(limits: Limits, first: u64) -> Self {
         Self {

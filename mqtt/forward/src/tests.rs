@@ -128,6 +128,30 @@ fn what_the_spool_held_at_a_start_is_sent_first() {
 }
 
 #[test]
+fn after_a_crash_no_number_comes_again_with_another_message() {
+    let now = Instant::now();
+    let mut sender = Sender::new(Limits::default(), first_sequence(1));
+    let mut receiver = Receiver::default();
+    sender.handle(now, Event::Up);
+    append(&mut sender, now, 1);
+    append(&mut sender, now, 2);
+    let mut wire = |commands: Vec<Command<u8>>| {
+        let frames = commands.into_iter().filter_map(|command| match command {
+            Command::Send(items) => Some(receiver.items(9, items).deliver),
+            _ => None,
+        });
+        frames.flatten().map(|item| item.message[0]).collect::<Vec<_>>()
+    };
+    assert_eq!(wire(sender.flush(now)), [1, 2]);
+    // The spool has the first one only when the node dies.
+    let spooled = Item { sequence: first_sequence(1), ..item(1) };
+    let mut sender = Sender::new(Limits::default(), first_sequence(2));
+    sender.restore(now, vec![spooled]);
+    append(&mut sender, now, 3);
+    assert_eq!(wire(sender.handle(now, Event::Up)), [3]);
+}
+
+#[test]
 fn a_repeat_is_not_delivered_again_but_answered() {
     let mut receiver = Receiver::default();
     let first = receiver.items(9, vec![Item { sequence: 5, ..item(5) }]);

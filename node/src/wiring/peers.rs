@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use spanmq_forward::{Command, Event, Frame, Item, Limits, Outcome as Kept, Receiver, Sender};
+use spanmq_forward::{
+    Command, Event, Frame, Item, Limits, Outcome as Kept, Receiver, Sender, first_sequence,
+};
 use spanmq_mqtt::BrokerHandle;
 use spanmq_mqtt::ports::{BoxFuture, Done, Forward, Outcome, Outcomes, Peers};
 use spanmq_port::{PeerId, WireHandler, WireInbound, WireSession};
@@ -144,7 +146,7 @@ struct PeerQueue {
 impl PeerQueue {
     async fn run(raft: RaftNode, node: NodeId, dir: PathBuf, mut batches: mpsc::Receiver<Batch>) {
         let (spool, stream, held) = Spool::open(dir);
-        let mut machine = Sender::new(Limits::default(), 1);
+        let mut machine = Sender::new(Limits::default(), first_sequence(raft.incarnation()));
         machine.restore(Instant::now(), held);
         let (session, opening) = (None, None);
         let mut queue = Self { raft, node, machine, stream, session, opening, spool };
