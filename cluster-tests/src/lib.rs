@@ -9,4 +9,5 @@
 pub mod chaos;
 pub mod client;
 pub mod harness;
+pub mod sim;
 pub mod simulator;

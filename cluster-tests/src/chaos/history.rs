@@ -47,7 +47,7 @@ pub enum Op {
     Fault,
     /// A fault ended; `value.effect` tells what it really did.
     Healed,
-    /// `key` is `load`, `faults`, `heal`, `drained` or `done`.
+    /// `key` is `load`, `faults`, `heal`, `drain` or `done`.
     Phase,
     /// Raft as a node sees it.
     Raft,

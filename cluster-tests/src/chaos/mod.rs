@@ -3,6 +3,15 @@
 //!
 //! `history`, `check` and `plan` are pure; the rest performs.
 
+pub mod arena;
 pub mod check;
+mod damage;
+pub mod grid;
 pub mod history;
+mod nemesis;
+mod observer;
 pub mod plan;
+pub mod recorder;
+pub mod report;
+pub mod run;
+mod workload;

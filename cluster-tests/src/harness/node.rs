@@ -48,6 +48,9 @@ pub struct NodeOptions {
     /// Text of the config file, if the test wants one.
     pub config: Option<String>,
     pub env: Vec<(String, String)>,
+    /// Where the first run listens for peers; none takes a free port. For those whose peers have to
+    /// know before the node has joined.
+    pub listen_cluster: Option<std::net::SocketAddr>,
 }
 
 /// Where a running node listens; the node writes it to `<data-dir>/addresses.json`.
@@ -66,6 +69,8 @@ pub struct Node {
     child: Option<Child>,
     addresses: Option<Addresses>,
     runs: u32,
+    /// Somebody else reads the logs for panics.
+    log_is_judged: bool,
 }
 
 impl Node {
@@ -79,7 +84,14 @@ impl Node {
         if let Some(config) = &options.config {
             fs::write(dir.join("spanmq.conf"), config)?;
         }
-        Ok(Self { options, dir: dir.to_owned(), child: None, addresses: None, runs: 0 })
+        Ok(Self {
+            options,
+            dir: dir.to_owned(),
+            child: None,
+            addresses: None,
+            runs: 0,
+            log_is_judged: false,
+        })
     }
 
     /// Starts the process without waiting until it serves.
@@ -90,13 +102,15 @@ impl Node {
         self.runs += 1;
         let _ = fs::remove_file(self.data_dir().join("addresses.json"));
         let log = File::create(self.log_path())?;
+        let cluster = self.options.listen_cluster;
+        let cluster = cluster.map_or_else(|| "127.0.0.1:0".to_owned(), |a| a.to_string());
         let mut command = Command::new(binary()?);
         command
             .arg("start")
             .args(["--node-name", &self.options.name, "--cluster-name", &self.options.cluster])
             .arg("--data-dir")
             .arg(self.data_dir())
-            .args(["--listen-cluster", &self.fixed("--listen-cluster", "127.0.0.1:0")])
+            .args(["--listen-cluster", &self.fixed("--listen-cluster", &cluster)])
             .args(["--listen-mqtt", &self.fixed("--listen-mqtt", "127.0.0.1:0")])
             .args(["--listen-api", &self.fixed("--listen-api", "127.0.0.1:0")])
             .arg("--exit-with-stdin")
@@ -246,6 +260,27 @@ impl Node {
         self.dir.join(format!("run-{}.log", self.runs))
     }
 
+    /// REST client that reaches the node by another address and waits no longer than `limit`.
+    #[must_use]
+    pub fn rest_at(address: std::net::SocketAddr, limit: Duration) -> Rest {
+        Rest::within(address, API_KEY, API_SECRET, limit)
+    }
+
+    /// The caller looks at [`Node::fatal_line`]; dropping the node then does not panic.
+    pub fn judge_log(&mut self) {
+        self.log_is_judged = true;
+    }
+
+    /// The first line of any run that tells of a panic or a broken invariant.
+    #[must_use]
+    pub fn fatal_line(&self) -> Option<String> {
+        (1..=self.runs).find_map(|run| {
+            let log = fs::read_to_string(self.dir.join(format!("run-{run}.log"))).ok()?;
+            let bad = |l: &&str| l.contains("panicked at") || l.contains("FATAL-INVARIANT");
+            Some(format!("run {run}: {}", log.lines().find(bad)?))
+        })
+    }
+
     /// Output of the current (or last) run.
     #[must_use]
     pub fn log(&self) -> String {
@@ -272,14 +307,11 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         self.kill();
-        for run in 1..=self.runs {
-            let log =
-                fs::read_to_string(self.dir.join(format!("run-{run}.log"))).unwrap_or_default();
-            let bad =
-                log.lines().find(|l| l.contains("panicked at") || l.contains("FATAL-INVARIANT"));
-            if let Some(line) = bad.filter(|_| !std::thread::panicking()) {
-                panic!("{} run {run}: {line}", self.options.name);
-            }
+        if self.log_is_judged || std::thread::panicking() {
+            return;
+        }
+        if let Some(line) = self.fatal_line() {
+            panic!("{} {line}", self.options.name);
         }
     }
 }

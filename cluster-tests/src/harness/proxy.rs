@@ -52,6 +52,7 @@ pub struct Effects {
 /// A running proxy; dropping it closes its listener and its connections.
 pub struct FaultProxy {
     address: SocketAddr,
+    target: watch::Sender<Option<SocketAddr>>,
     fault: watch::Sender<Fault>,
     pub effects: Arc<Effects>,
     runtime: Option<tokio::runtime::Runtime>,
@@ -63,14 +64,30 @@ impl FaultProxy {
     /// # Errors
     /// When no port can be bound.
     pub fn start(target: SocketAddr) -> anyhow::Result<Self> {
+        let proxy = Self::unaimed()?;
+        proxy.aim(target);
+        Ok(proxy)
+    }
+
+    /// A proxy whose target is not known yet: until [`FaultProxy::aim`] it resets whoever dials.
+    ///
+    /// # Errors
+    /// When no port can be bound.
+    pub fn unaimed() -> anyhow::Result<Self> {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
         let address = listener.local_addr()?;
         let (fault, seen) = watch::channel(Fault::default());
         let effects = Arc::new(Effects::default());
-        runtime.spawn(accept(listener, target, seen, effects.clone()));
-        Ok(Self { address, fault, effects, runtime: Some(runtime) })
+        let (target, aimed) = watch::channel(None);
+        runtime.spawn(accept(listener, aimed, seen, effects.clone()));
+        Ok(Self { address, target, fault, effects, runtime: Some(runtime) })
+    }
+
+    /// Where new connections lead from now on.
+    pub fn aim(&self, target: SocketAddr) {
+        self.target.send_replace(Some(target));
     }
 
     #[must_use]
@@ -99,19 +116,20 @@ impl Drop for FaultProxy {
 
 async fn accept(
     listener: TcpListener,
-    target: SocketAddr,
+    target: watch::Receiver<Option<SocketAddr>>,
     fault: watch::Receiver<Fault>,
     effects: Arc<Effects>,
 ) {
     while let Ok((near, _)) = listener.accept().await {
         effects.connections.fetch_add(1, Ordering::Relaxed);
+        let target = *target.borrow();
         tokio::spawn(connection(near, target, fault.clone(), effects.clone()));
     }
 }
 
 async fn connection(
     near: TcpStream,
-    target: SocketAddr,
+    target: Option<SocketAddr>,
     fault: watch::Receiver<Fault>,
     effects: Arc<Effects>,
 ) {
@@ -119,6 +137,7 @@ async fn connection(
     if fault.borrow().reset {
         return reset(&near, &effects);
     }
+    let Some(target) = target else { return reset(&near, &effects) };
     let Ok(far) = TcpStream::connect(target).await else { return reset(&near, &effects) };
     let _ = far.set_nodelay(true);
     let (mut near_read, mut near_write) = near.into_split();

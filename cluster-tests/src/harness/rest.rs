@@ -12,6 +12,8 @@ pub struct Answer {
     pub status: u16,
     pub text: String,
     pub etag: Option<String>,
+    /// The node said that it could not ask the leader, and showed what it has.
+    pub stale: bool,
 }
 
 impl Answer {
@@ -49,8 +51,14 @@ pub struct Rest {
 impl Rest {
     #[must_use]
     pub fn new(address: SocketAddr, key: &str, secret: &str) -> Self {
+        Self::within(address, key, secret, Duration::from_secs(15))
+    }
+
+    /// As [`Rest::new`], with a limit for each answer.
+    #[must_use]
+    pub fn within(address: SocketAddr, key: &str, secret: &str, limit: Duration) -> Self {
         let agent = ureq::Agent::config_builder()
-            .timeout_global(Some(Duration::from_secs(15)))
+            .timeout_global(Some(limit))
             .http_status_as_error(false)
             .build();
         Self {
@@ -92,7 +100,8 @@ impl Rest {
 fn answer(mut response: ureq::http::Response<ureq::Body>) -> anyhow::Result<Answer> {
     let etag = response.headers().get("etag").and_then(|v| v.to_str().ok()).map(str::to_owned);
     let status = response.status().as_u16();
-    Ok(Answer { status, text: response.body_mut().read_to_string()?, etag })
+    let stale = response.headers().contains_key("x-spanmq-stale");
+    Ok(Answer { status, text: response.body_mut().read_to_string()?, etag, stale })
 }
 
 /// Standard base64 with padding (RFC 4648 §4).

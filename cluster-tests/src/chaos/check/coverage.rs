@@ -13,7 +13,7 @@ pub struct Gap {
 }
 
 /// Phases in which operations must end well.
-const PHASES: [(&str, &str); 3] = [("load", "faults"), ("faults", "heal"), ("heal", "drained")];
+const PHASES: [(&str, &str); 3] = [("load", "faults"), ("faults", "heal"), ("heal", "drain")];
 
 pub(super) fn check(history: &[Event], plan: &Plan) -> Vec<Gap> {
     let mut gaps = Vec::new();
@@ -85,7 +85,7 @@ mod tests {
 
     fn run(effective: bool) -> Vec<Event> {
         let mut history = Vec::new();
-        for (at, name) in [(0, "load"), (10, "faults"), (20, "heal"), (30, "drained")] {
+        for (at, name) in [(0, "load"), (10, "faults"), (20, "heal"), (30, "drain")] {
             history.push(event(at, Kind::State, "run", Op::Phase, name, json!(null)));
             let value = json!({"s": at, "qos": 1});
             history.push(event(at + 1, Kind::Invoke, "p", Op::Publish, "t", value.clone()));

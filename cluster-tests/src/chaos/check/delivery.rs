@@ -8,6 +8,10 @@ use crate::chaos::history::{Event, Kind, Op, Outcome, phase};
 
 /// A repeat may come so long after the disconnect that explains it, and the other way round.
 const AROUND_US: u64 = 20_000_000;
+/// What was under way when a node died may have been received so long before.
+const AROUND_RESTART_US: u64 = 2_000_000;
+/// How long both the old and the new owner of a session may be given messages for it (P5's bound).
+const TAKE_OVER_US: u64 = 15_000_000;
 /// MQTT 5.0 §3.4.2.1.
 const NO_MATCHING_SUBSCRIBERS: u64 = 0x10;
 /// At most so many examples per session are told; all are counted.
@@ -71,7 +75,9 @@ fn lost(
         let local = origin(message) == session.cluster;
         let crosses =
             message.topic().starts_with("x/") && message.operation.start_us() >= linked_from;
+        // A message that clears a retained value has no payload to be known by.
         message.acknowledged()
+            && !message.operation.invoke.flag("clear")
             && (local || crosses)
             && session.wanted(message).is_some_and(|s| s.qos > 0)
             && !received.contains(*id)
@@ -119,8 +125,10 @@ fn repeated(
         let qos = receipt.event.number("qos").min(message.qos);
         let at = receipt.event.t_us;
         let id = receipt.id();
+        let begun = message.operation.start_us();
+        let across = circumstance(session, overview, begun, earlier.event.t_us, at);
         let what = format!(
-            "{name} got {}#{} on {} twice (QoS {qos}), at {} and {} ms",
+            "{name} got {}#{} on {} twice (QoS {qos}), at {} and {} ms{across}",
             id.0,
             id.1,
             message.topic(),
@@ -137,8 +145,29 @@ fn repeated(
             found.push(Violation::new(promise, at, format!("{what}, without a disconnect")));
         }
     }
-    found.truncate(EXAMPLES);
     found
+}
+
+/// What happened around a repeat that a plan may leave unclaimed; part of the text, so that a plan
+/// can name it.
+fn circumstance(
+    session: &Session<'_>,
+    overview: &Overview<'_>,
+    begun: u64,
+    first: u64,
+    again: u64,
+) -> &'static str {
+    let taken = |at: &u64| *at + TAKE_OVER_US >= begun && *at <= again;
+    let died = |(from, until): &(u64, u64)| {
+        *from <= again && first.saturating_sub(AROUND_RESTART_US) <= *until
+    };
+    if session.takeovers.iter().any(taken) {
+        ", after a take-over from an owner out of reach"
+    } else if overview.restarts.iter().any(died) {
+        ", across the restart of a node"
+    } else {
+        ""
+    }
 }
 
 fn explained(
@@ -151,13 +180,11 @@ fn explained(
     let around = |at: &u64| *at + AROUND_US >= first && *at <= again + AROUND_US;
     let publisher = message.operation.invoke.proc.as_str();
     let lost = overview.sessions.get(publisher).map(|s| &s.disconnects[..]).unwrap_or_default();
-    let repeats = message.operation.invoke.number("repeats") > 0;
     let crossed = message.operation.invoke.cluster() != session.cluster;
     // A link re-connects when either side is hit.
     let hit =
         |(from, until): &(u64, u64)| *from <= again && first <= until.saturating_add(AROUND_US);
     (crossed && overview.faults.iter().any(hit))
-        || repeats
         || session.disconnects.iter().any(around)
         || lost.iter().any(around)
 }

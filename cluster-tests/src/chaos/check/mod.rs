@@ -159,6 +159,12 @@ pub fn all(history: &[Event], plan: &Plan) -> Findings {
     Findings { verdict, violations, not_claimed, gaps, counts }
 }
 
+/// Whether the last route tables that were written down equal the subscriptions that live.
+#[must_use]
+pub fn routes_hold(history: &[Event]) -> bool {
+    routes::check(history).is_empty()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

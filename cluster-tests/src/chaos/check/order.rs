@@ -1,5 +1,7 @@
 //! P3 (and the order of P7): first receipts of a session are in publish order, per connection of
-//! the publisher, topic and QoS, within one epoch of the session.
+//! the publisher, topic and QoS, within one epoch of the session. A session that was taken from an
+//! owner out of reach gets what that one held as one late batch, in its own order: one step back
+//! per such take-over.
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,7 +17,7 @@ pub(super) fn check(history: &[Event]) -> Vec<Violation> {
     let mut found = Vec::new();
     for (name, session) in &overview.sessions {
         let mut seen = HashSet::new();
-        let mut last: HashMap<Lane<'_>, u64> = HashMap::new();
+        let mut last: HashMap<Lane<'_>, (u64, usize)> = HashMap::new();
         for receipt in &session.receipts {
             let Some(message) = overview.messages.get(&receipt.id()) else { continue };
             if !seen.insert(receipt.id()) {
@@ -23,8 +25,12 @@ pub(super) fn check(history: &[Event]) -> Vec<Violation> {
             }
             let (publisher, number) = receipt.id();
             let lane = (receipt.epoch, publisher, message.connection, message.topic(), message.qos);
-            let before = last.insert(lane, number).unwrap_or(0);
-            if before > number {
+            let (before, steps_back) = last.get(&lane).copied().unwrap_or_default();
+            let steps_back = steps_back + usize::from(before > number);
+            last.insert(lane, (number, steps_back));
+            let at = receipt.event.t_us;
+            let late_batches = session.takeovers.iter().filter(|moved| **moved <= at).count();
+            if before > number && steps_back > late_batches {
                 let local = message.operation.invoke.cluster() == session.cluster;
                 let promise = if local { Promise::P3 } else { Promise::P7 };
                 let text = format!(

@@ -26,7 +26,9 @@ pub(super) fn check(history: &[Event]) -> Vec<Violation> {
     for event in history.iter().filter(|event| event.op == Op::Routes) {
         last.insert(&event.node, event);
     }
-    let (must, may) = truth(history);
+    // As things were when the tables were read; afterwards everybody goes home.
+    let read = history.iter().rposition(|event| event.op == Op::Routes).unwrap_or(0);
+    let (must, may) = truth(&history[..read]);
     let mut found = Vec::new();
     for (node, event) in last {
         let Some(table) = event.value.as_object() else { continue };

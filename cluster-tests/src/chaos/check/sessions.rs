@@ -58,7 +58,11 @@ pub(crate) struct Session<'a> {
     pub(crate) disconnects: Vec<u64>,
     /// Times at which the broker had forgotten it.
     pub(crate) forgotten: Vec<u64>,
+    /// Times at which it was taken from an owner that may have been out of reach.
+    pub(crate) takeovers: Vec<u64>,
     node: &'a str,
+    /// Where it connected last, answered or not.
+    knocked: &'a str,
     epoch: u32,
 }
 
@@ -68,6 +72,8 @@ pub(crate) struct Overview<'a> {
     pub(crate) messages: HashMap<MessageId<'a>, Message<'a>>,
     /// Begin and end of each fault.
     pub(crate) faults: Vec<(u64, u64)>,
+    /// Those in which a process died and came back.
+    pub(crate) restarts: Vec<(u64, u64)>,
 }
 
 impl<'a> Overview<'a> {
@@ -78,21 +84,32 @@ impl<'a> Overview<'a> {
         for event in history {
             sessions.entry(&event.proc).or_default().take(event, &windows);
         }
-        sessions.retain(|_, s| !s.subscriptions.is_empty() || !s.receipts.is_empty());
+        // Publishers too: their disconnects explain repeats.
+        sessions.retain(|_, s| !s.node.is_empty() || !s.receipts.is_empty());
         let publishes = operations(history).into_iter().filter(|o| o.invoke.op == Op::Publish);
         let messages = publishes.map(|operation| {
             let invoke = operation.invoke;
             let (qos, connection) = (invoke.number("qos"), invoke.number("c"));
             ((invoke.proc.as_str(), invoke.number("s")), Message { operation, qos, connection })
         });
-        Self { sessions, messages: messages.collect(), faults: windows }
+        let kills = |event: &Event| {
+            let name = event.value["fault"].as_str().unwrap_or_default();
+            ["N8", "N15", "N16 link RemoteRestarts"].iter().any(|start| name.starts_with(start))
+        };
+        let restarts = faults(history).into_iter().filter(|(_, _, event)| kills(event));
+        let restarts = restarts.map(|(from, until, _)| (from, until)).collect();
+        Self { sessions, messages: messages.collect(), faults: windows, restarts }
     }
 }
 
 impl<'a> Session<'a> {
     fn take(&mut self, event: &'a Event, faults: &[(u64, u64)]) {
         match (event.op, event.kind) {
-            (Op::Connect, Kind::Ok) => self.connected(event, faults),
+            (Op::Connect, Kind::Ok) => {
+                self.moved(event, faults);
+                self.connected(event);
+            }
+            (Op::Connect, Kind::Info) => self.moved(event, faults),
             (Op::Disconnect, _) => self.disconnects.push(event.t_us),
             (Op::Subscribe, Kind::Ok) => self.subscriptions.push(Subscription {
                 filter: &event.key,
@@ -101,14 +118,27 @@ impl<'a> Session<'a> {
                 until_us: u64::MAX,
             }),
             (Op::Unsubscribe, Kind::Invoke) => self.end(&event.key, event.t_us),
-            (Op::Deliver, Kind::Recv) => {
+            // What a late subscriber gets of retained values is no delivery of a publish.
+            (Op::Deliver, Kind::Recv) if !event.flag("retain") => {
                 self.receipts.push(Receipt { event, epoch: self.epoch });
             }
             _ => {}
         }
     }
 
-    fn connected(&mut self, event: &'a Event, faults: &[(u64, u64)]) {
+    /// A session that is taken over while its owner may be out of reach gets what that one held
+    /// later, as a late batch in its own order, and QoS 2 may repeat (ARCHITECTURE §4). A CONNECT
+    /// without answer may have moved it too.
+    fn moved(&mut self, event: &'a Event, faults: &[(u64, u64)]) {
+        let left = self.disconnects.last().copied().unwrap_or(0);
+        let hit = faults.iter().any(|(from, until)| *from <= event.t_us && left <= *until);
+        if hit && !self.knocked.is_empty() && self.knocked != event.node {
+            self.takeovers.push(event.t_us);
+        }
+        self.knocked = &event.node;
+    }
+
+    fn connected(&mut self, event: &'a Event) {
         let first = self.node.is_empty();
         let present = event.flag("present");
         self.persistent = event.flag("persistent");
@@ -119,13 +149,6 @@ impl<'a> Session<'a> {
                 self.forgotten.push(event.t_us);
             }
             self.subscriptions.iter_mut().for_each(|s| s.until_us = s.until_us.min(event.t_us));
-        } else if !first && self.node != event.node {
-            // Taken over while its owner may have been away: what that one held comes later, as a
-            // late batch of its own (ARCHITECTURE §4), so a new epoch begins.
-            let left = self.disconnects.last().copied().unwrap_or(0);
-            if faults.iter().any(|(from, until)| *from <= event.t_us && left <= *until) {
-                self.epoch += 1;
-            }
         }
         self.node = &event.node;
     }
