@@ -26,6 +26,7 @@ fn main() -> ExitCode {
             Err(error) => cli::fail(format!("{error:#}")),
         },
         cli::Command::Config(args) => cli::run_config(&args),
+        cli::Command::Repair(args) => cli::run_repair(&args),
         cli::Command::Completions(args) => cli::run_completions(&args),
         cli::Command::Version(args) => cli::run_version(&args),
     }

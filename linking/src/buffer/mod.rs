@@ -134,6 +134,10 @@ impl LinkBuffer {
     fn restore(&mut self, log: SegmentLog) -> Result<(), SegmentError> {
         for record in log.iter_from(log.first()) {
             let (number, bytes) = record?;
+            if bytes.is_empty() {
+                // A record that was lost to damage; `spanmq repair` left its place.
+                continue;
+            }
             match Record::read(&bytes) {
                 Some(Record::Message(entry)) => {
                     self.insert(Entry { record: Some(number), ..entry })

@@ -137,6 +137,10 @@ impl Journal {
         let mut ops: HashMap<Arc<str>, Vec<JournalOp>> = HashMap::new();
         for item in self.log.iter_from(self.log.first()) {
             let (sequence, bytes) = item?;
+            if bytes.is_empty() {
+                // A record that was lost to damage; `spanmq repair` left its place.
+                continue;
+            }
             let read = record::decode(&bytes, now, wall_ms)
                 .map_err(|source| StoreError::Record { sequence, source })?;
             match read {

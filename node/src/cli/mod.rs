@@ -7,6 +7,7 @@ mod completions;
 mod config;
 mod exit;
 mod out;
+mod repair;
 mod start;
 mod version;
 mod yaml;
@@ -22,6 +23,7 @@ pub(crate) use completions::{CompletionsArgs, run_completions};
 pub(crate) use config::{ConfigArgs, run_config};
 pub(crate) use exit::Exit;
 pub(crate) use out::fail;
+pub(crate) use repair::{RepairArgs, run_repair};
 pub(crate) use start::{StartArgs, load_start, report};
 pub(crate) use version::{VersionArgs, run_version};
 
@@ -38,6 +40,7 @@ pub(crate) enum Command {
     Start(Box<StartArgs>),
     Demo(crate::demo::DemoArgs),
     Config(ConfigArgs),
+    Repair(RepairArgs),
     Completions(CompletionsArgs),
     Version(VersionArgs),
 }

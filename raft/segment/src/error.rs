@@ -14,14 +14,14 @@ pub enum SegmentError {
         source: io::Error,
     },
     #[error(
-        "{} is damaged at offset {offset} (record {sequence}): {detail}; restore this directory \
-         from a backup, or remove it and let this node fetch the data from its peers",
+        "{} is damaged at offset {offset} (record {sequence}): {detail}; `spanmq repair` with this \
+         node's --data-dir tells what can be saved, and how",
         file.display()
     )]
     Damaged { file: PathBuf, offset: u64, sequence: u64, detail: &'static str },
     #[error(
-        "records {missing_from}..{missing_to} are missing before {}; restore the lost segment \
-         file from a backup, or remove the directory and let this node fetch the data from its peers",
+        "records {missing_from}..{missing_to} are missing before {}; restore the lost file from a \
+         backup, or see what `spanmq repair` with this node's --data-dir says",
         file.display()
     )]
     Gap { file: PathBuf, missing_from: u64, missing_to: u64 },

@@ -21,6 +21,7 @@ mod log;
 mod options;
 mod reader;
 mod record;
+mod salvage;
 mod scan;
 
 pub use error::SegmentError;
@@ -29,6 +30,7 @@ pub use files::{create_private_dir, replace_file, sync_dir};
 pub use log::SegmentLog;
 pub use options::{SegmentOptions, Verify};
 pub use reader::{Records, SegmentReader};
+pub use salvage::{Damage, Inspection, inspect, salvage};
 pub use scan::{OpenReport, TornTail};
 
 #[cfg(test)]

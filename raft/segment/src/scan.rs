@@ -85,7 +85,7 @@ pub(crate) fn open(
 }
 
 /// The segment files of `dir` by base sequence. Temporary files of an earlier run are removed.
-fn list(dir: &Path) -> Result<BTreeMap<u64, PathBuf>, SegmentError> {
+pub(crate) fn list(dir: &Path) -> Result<BTreeMap<u64, PathBuf>, SegmentError> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(dir).map_err(io_error("list", dir))? {
         let path = entry.map_err(io_error("list", dir))?.path();
@@ -173,13 +173,15 @@ pub(crate) fn read_through(
 
 /// Sound records behind a bad one.
 #[derive(Default)]
-struct After {
+pub(crate) struct After {
     count: u64,
+    /// Where the first of them begins.
+    pub(crate) first_at: Option<usize>,
     /// One of them was written when the bad one was known to be synced.
-    knew_it_synced: bool,
+    pub(crate) knew_it_synced: bool,
 }
 
-fn sound_records_after(rest: &[u8], bad: u64, record_bytes_max: u32) -> After {
+pub(crate) fn sound_records_after(rest: &[u8], bad: u64, record_bytes_max: u32) -> After {
     let mut after = After::default();
     let mut at = 0;
     let highest = bad.saturating_add((rest.len() / RECORD_HEAD_BYTES) as u64 + 1);
@@ -193,6 +195,7 @@ fn sound_records_after(rest: &[u8], bad: u64, record_bytes_max: u32) -> After {
         match record::decode(candidate, record_bytes_max) {
             Some(record) => {
                 after.count += 1;
+                after.first_at.get_or_insert(at);
                 after.knew_it_synced |= sequence.saturating_sub(u64::from(record.unsynced)) > bad;
                 at += record.bytes();
             }

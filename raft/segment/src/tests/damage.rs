@@ -3,7 +3,9 @@
 use std::{fs, path::Path};
 
 use super::{all, open, segment_files, small, ten_synced};
-use crate::{SegmentError, SegmentLog, SegmentOptions, Verify};
+use crate::{
+    Damage, Inspection, SegmentError, SegmentLog, SegmentOptions, Verify, inspect, salvage,
+};
 
 fn change(file: &Path, change: impl FnOnce(&mut Vec<u8>)) {
     let mut bytes = fs::read(file).unwrap();
@@ -75,7 +77,7 @@ fn a_changed_byte_in_a_record_that_later_ones_knew_to_be_synced_is_refused() {
         let SegmentError::Damaged { file: named, offset, .. } = &error else { panic!("{error}") };
         assert_eq!(*named, file);
         assert_eq!(*offset as usize, 32 + (at - 32) / 50 * 50);
-        assert!(error.to_string().contains("restore"), "{error}");
+        assert!(error.to_string().contains("spanmq repair"), "{error}");
         assert_eq!(fs::read(&file).unwrap(), bad, "a refused file stays as it is");
     }
 }
@@ -157,4 +159,58 @@ fn zeros_ahead_of_the_records_are_not_a_torn_tail() {
     assert_eq!(segment_files(dir.path())[0].metadata().unwrap().len(), 4096);
     let (log, report) = SegmentLog::open(dir.path(), options).unwrap();
     assert_eq!((report.torn, report.records, log.next()), (None, 1, 1));
+}
+
+#[test]
+fn salvage_keeps_every_sound_record_at_its_number_and_the_old_files_aside() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let before = all(&ten_synced(&log));
+    let file = segment_files(&log).remove(0);
+    change(&file, |bytes| bytes[32 + 40 + 25] ^= 1);
+    let damage = vec![Damage { file: file.clone(), offset: 32 + 40, first: 1, lost: 1 }];
+    let seen = inspect(&log).unwrap();
+    assert_eq!((seen.records, seen.damage.clone(), seen.torn_bytes), (9, damage, 0));
+    let options = SegmentOptions { verify: Verify::All, ..small() };
+    let refused = SegmentLog::open(&log, options.clone()).unwrap_err();
+    assert!(refused.to_string().contains("spanmq repair"), "{refused}");
+
+    let aside = dir.path().join("aside");
+    assert_eq!(salvage(&log, &aside).unwrap(), seen);
+    let after = all(&open(&log, &options));
+    assert_eq!(after[1], (1, vec![]));
+    let kept = |records: Vec<(u64, Vec<u8>)>| records.into_iter().filter(|(n, _)| *n != 1);
+    assert!(kept(after).eq(kept(before)));
+    assert_eq!(
+        inspect(&aside).unwrap(),
+        Inspection { damage: inspect(&aside).unwrap().damage, ..seen }
+    );
+}
+
+#[test]
+fn salvage_counts_the_records_of_a_file_that_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let mut writer = ten_synced(&log);
+    (0..10u8).for_each(|n| _ = writer.append(&[n; 20]).unwrap());
+    drop(writer);
+    let files = segment_files(&log);
+    assert!(files.len() > 2);
+    fs::remove_file(&files[1]).unwrap();
+    let seen = salvage(&log, &dir.path().join("aside")).unwrap();
+    assert_eq!(seen.damage.len(), 1);
+    assert_eq!(seen.records + seen.damage[0].lost, 20);
+    assert_eq!(open(&log, &small()).next(), 20);
+}
+
+#[test]
+fn a_torn_tail_is_no_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    three_and_three(dir.path());
+    let file = segment_files(dir.path()).remove(0);
+    let length = fs::read(&file).unwrap().iter().rposition(|byte| *byte != 0).unwrap();
+    change(&file, |bytes| bytes.truncate(length));
+    let seen = inspect(dir.path()).unwrap();
+    assert_eq!((seen.records, seen.damage.len()), (5, 0));
+    assert!(seen.torn_bytes > 0);
 }

@@ -1,0 +1,113 @@
+//! Damaged files of a node: named with the file, the place and the command that helps; never
+//! emptied in silence (CHAOS N13). A full disk: writes are refused, reads go on (CHAOS P11).
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use cluster_tests::client::{Client, Connect};
+use cluster_tests::harness::{Cluster, Node, binary};
+
+fn keeper() -> Connect {
+    Connect::new("keeper").persistent()
+}
+
+/// A stopped node whose session store holds `messages` for a client that is away, read back once,
+/// so that they count as synced.
+fn stored(messages: u16) -> anyhow::Result<Cluster> {
+    let mut cluster = Cluster::start("single", 1)?;
+    let node = &mut cluster.nodes[0];
+    let (mut client, _) = Client::connect(node.mqtt_port(), &keeper())?;
+    client.subscribe("q", 1)?;
+    client.disconnect()?;
+    let mut publisher = Client::simple(node.mqtt_port(), "pub")?;
+    for number in 0..messages {
+        assert_eq!(publisher.publish("q", &number.to_be_bytes(), 1)?, 0);
+    }
+    publisher.disconnect()?;
+    node.stop()?;
+    node.start()?;
+    let mut publisher = Client::simple(node.mqtt_port(), "pub")?;
+    assert_eq!(publisher.publish("q", &messages.to_be_bytes(), 1)?, 0);
+    publisher.disconnect()?;
+    node.stop()?;
+    Ok(cluster)
+}
+
+/// The store's only file, with one byte changed in the body of message `number`.
+fn damage(node: &Node, number: u16) -> anyhow::Result<PathBuf> {
+    let mut files: Vec<_> = fs::read_dir(node.data_dir().join("sessions"))?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<_, _>>()?;
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "seg"));
+    assert_eq!(files.len(), 1, "{files:?}");
+    let mut bytes = fs::read(&files[0])?;
+    // A body begins with topic and payload behind each other: length 1, "q", length 2, number.
+    let body = [&[1, b'q', 2][..], &number.to_be_bytes()].concat();
+    let at = bytes.windows(body.len()).position(|window| window == body);
+    bytes[at.expect("the body is in the store") + 4] ^= 0xFF;
+    fs::write(&files[0], bytes)?;
+    Ok(files.remove(0))
+}
+
+fn repair(node: &Node, more: &[&str]) -> anyhow::Result<(Option<i32>, String)> {
+    let out = Command::new(binary()?)
+        .args(["repair", "--data-dir"])
+        .arg(node.data_dir())
+        .args(more)
+        .output()?;
+    let text = [out.stdout, out.stderr].concat();
+    Ok((out.status.code(), String::from_utf8_lossy(&text).into_owned()))
+}
+
+#[test]
+fn a_damaged_session_store_is_named_and_repaired_but_for_what_is_lost() -> anyhow::Result<()> {
+    let mut cluster = stored(50)?;
+    let node = &mut cluster.nodes[0];
+    assert_eq!(repair(node, &[])?.0, Some(0), "nothing is damaged yet");
+    let file = damage(node, 20)?;
+
+    node.spawn()?;
+    let (code, log) = node.wait_exit(Duration::from_secs(20))?;
+    assert_eq!(code, Some(1));
+    for word in [&*file.to_string_lossy(), "offset", "spanmq repair"] {
+        assert!(log.contains(word), "{word} is not in:\n{log}");
+    }
+
+    let (code, text) = repair(node, &[])?;
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("DAMAGED") && text.contains("1 records are lost"), "{text}");
+    let (code, text) = repair(node, &["--apply"])?;
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains(".damaged-"), "{text}");
+
+    node.start()?;
+    assert!(repair(node, &[])?.1.contains("is running"), "not under a running node");
+    let (mut client, present) = Client::connect(node.mqtt_port(), &keeper())?;
+    assert!(present);
+    for number in (0..=50u16).filter(|number| *number != 20) {
+        assert_eq!(client.payload()?, number.to_be_bytes());
+    }
+    Ok(())
+}
+
+#[test]
+fn a_damaged_raft_log_is_named_and_never_repaired() -> anyhow::Result<()> {
+    let mut cluster = stored(1)?;
+    let node = &mut cluster.nodes[0];
+    let log = node.data_dir().join("raft/raft/log");
+    let file = fs::read_dir(&log)?.next().expect("the log has a file")?.path();
+    let mut bytes = fs::read(&file)?;
+    bytes[60] ^= 0xFF;
+    fs::write(&file, &bytes)?;
+    node.spawn()?;
+    let (code, text) = node.wait_exit(Duration::from_secs(20))?;
+    assert_eq!(code, Some(1));
+    assert!(text.contains(&*file.to_string_lossy()) && text.contains("spanmq repair"), "{text}");
+    let (code, text) = repair(node, &["--apply"])?;
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("The Raft log is damaged"), "{text}");
+    assert_eq!(fs::read(&file)?, bytes, "nothing was changed");
+    Ok(())
+}
