@@ -2,12 +2,13 @@
 //! emptied in silence (CHAOS N13). A full disk: writes are refused, reads go on (CHAOS P11).
 
 use std::fs;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use cluster_tests::client::{Client, Connect};
-use cluster_tests::harness::{Cluster, Node, binary};
+use cluster_tests::harness::{Cluster, Node, NodeOptions, binary, eventually};
 
 fn keeper() -> Connect {
     Connect::new("keeper").persistent()
@@ -110,4 +111,105 @@ fn a_damaged_raft_log_is_named_and_never_repaired() -> anyhow::Result<()> {
     assert!(text.contains("The Raft log is damaged"), "{text}");
     assert_eq!(fs::read(&file)?, bytes, "nothing was changed");
     Ok(())
+}
+
+/// A small file system of its own, unmounted when dropped. Needs root.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn new(megabytes: u32) -> anyhow::Result<Option<Self>> {
+        let dir = tempfile::tempdir()?;
+        let options = format!("size={megabytes}m");
+        let mount = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &options, "tmpfs"])
+            .arg(dir.path())
+            .output()?;
+        if !mount.status.success() {
+            anyhow::ensure!(
+                std::env::var_os("CI").is_none(),
+                "CI must be able to mount: {}",
+                String::from_utf8_lossy(&mount.stderr)
+            );
+            told("skipped: a small file system can be mounted by root only");
+            return Ok(None);
+        }
+        Ok(Some(Self(dir)))
+    }
+
+    /// Takes all room that is left.
+    fn fill(&self) -> anyhow::Result<()> {
+        let mut file = fs::File::create(self.0.path().join("filler"))?;
+        let block = vec![1; 64 << 10];
+        while file.write_all(&block).is_ok() {}
+        while file.write_all(&block[..512]).is_ok() {}
+        Ok(())
+    }
+
+    fn free(&self) -> anyhow::Result<()> {
+        Ok(fs::remove_file(self.0.path().join("filler"))?)
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "a test that does nothing must say so")]
+fn told(text: &str) {
+    eprintln!("{text}");
+}
+
+#[test]
+fn a_full_disk_refuses_what_must_be_kept_and_nothing_else_until_there_is_room() -> anyhow::Result<()>
+{
+    let Some(disk) = SmallDisk::new(64)? else { return Ok(()) };
+    let options = NodeOptions {
+        name: "n1@127.0.0.1".into(),
+        cluster: "full".into(),
+        flags: ["--dev", "--init"].map(String::from).to_vec(),
+        ..NodeOptions::default()
+    };
+    let mut node = Node::new(&disk.0.path().join("n1"), options)?;
+    node.start()?;
+    let (mut keeper, _) = Client::connect(node.mqtt_port(), &keeper())?;
+    keeper.subscribe("q", 1)?;
+    let mut listener = Client::simple(node.mqtt_port(), "listener")?;
+    listener.subscribe("t", 0)?;
+    let mut publisher = Client::simple(node.mqtt_port(), "pub")?;
+    assert_eq!(publisher.publish("q", b"kept", 1)?, 0);
+    assert_eq!(keeper.payload()?, b"kept");
+
+    disk.fill()?;
+    // Room that files had taken ahead is used up first.
+    let body = vec![b'x'; 32 << 10];
+    let mut acknowledged = 0;
+    let refused = loop {
+        match publisher.publish("q", &body, 1)? {
+            0 => acknowledged += 1,
+            code => break code,
+        }
+        assert!(keeper.payload()? == body, "another message came");
+        assert!(acknowledged < 10_000, "the disk is not full");
+    };
+    assert_eq!(refused, 0x97, "quota exceeded");
+    publisher.publish("t", b"qos 0 flows", 0)?;
+    assert_eq!(listener.payload()?, b"qos 0 flows");
+    assert_eq!(node.rest().get("/nodes")?.status, 200, "reads go on");
+
+    disk.free()?;
+    eventually(Duration::from_secs(20), || {
+        let code = publisher.publish("q", b"again", 1)?;
+        anyhow::ensure!(code == 0, "refused: {code:#x}");
+        Ok(())
+    })?;
+    // A message that was refused may have come all the same: it is only not kept.
+    while keeper.payload()? != b"again" {}
+    let mut late = Client::simple(node.mqtt_port(), "late")?;
+    late.subscribe("late", 1)?;
+    assert_eq!(publisher.publish("late", b"control writes work, too", 1)?, 0);
+    assert_eq!(late.payload()?, b"control writes work, too");
+    node.stop()?;
+    node.start()
 }
