@@ -92,6 +92,8 @@ impl Grid {
         }
         for (cluster, number) in names {
             grid.add(plan, dir, cluster, number)?;
+            // Said at once when the binary has no `/debug`.
+            grid.state(grid.places.len() - 1)?;
         }
         grid.stands()?;
         if plan.remote_nodes > 0 {

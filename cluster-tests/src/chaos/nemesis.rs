@@ -11,12 +11,14 @@ use super::arena::Arena;
 use super::damage;
 use super::grid::{Effect, Way};
 use super::history::{Kind, Op};
-use super::plan::{Fault as Planned, LinkFault, Lost, Shape, Step, Target};
+use super::plan::{Fault as Planned, LinkFault, Lost, Mode, Shape, Step, Target};
 use super::workload::storm;
 use crate::harness::{Fault, eventually};
 
 /// A node that was killed or paused must serve again within this time.
 const BACK_LIMIT: Duration = Duration::from_secs(40);
+/// Between two deaths in a short plan.
+const SETTLE: Duration = Duration::from_secs(3);
 /// How long the log may take to be purged behind a snapshot.
 const PURGE_LIMIT: Duration = Duration::from_secs(12);
 
@@ -199,6 +201,7 @@ impl Act<'_> {
             "damaged": damaged.map(|d| d.unwrap_or_else(|error| format!("{error:#}"))),
         });
         self.end(effective, details);
+        self.settle();
     }
 
     fn kill_many(&self, count: usize) {
@@ -238,6 +241,14 @@ impl Act<'_> {
                     thread::sleep(Duration::from_millis(200));
                 }
             }
+        }
+    }
+
+    /// A node that dies again while it is given its spool is a known hole (docs/guarantees.md):
+    /// short plans leave it the time.
+    fn settle(&self) {
+        if self.arena.plan.mode == Mode::Short {
+            thread::sleep(SETTLE);
         }
     }
 
@@ -287,6 +298,7 @@ impl Act<'_> {
             "caught_up": told(caught_up.map_err(|e| format!("{e:#}"))),
         });
         self.end(effective, details);
+        self.settle();
     }
 
     fn link(&self, what: LinkFault) {

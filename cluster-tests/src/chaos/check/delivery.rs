@@ -125,8 +125,7 @@ fn repeated(
         let qos = receipt.event.number("qos").min(message.qos);
         let at = receipt.event.t_us;
         let id = receipt.id();
-        let begun = message.operation.start_us();
-        let across = circumstance(session, overview, begun, earlier.event.t_us, at);
+        let across = circumstance(session, overview, message, earlier.event.t_us, at);
         let what = format!(
             "{name} got {}#{} on {} twice (QoS {qos}), at {} and {} ms{across}",
             id.0,
@@ -153,10 +152,13 @@ fn repeated(
 fn circumstance(
     session: &Session<'_>,
     overview: &Overview<'_>,
-    begun: u64,
+    message: &Message<'_>,
     first: u64,
     again: u64,
 ) -> &'static str {
+    let begun = message.operation.start_us();
+    let publisher = overview.sessions.get(message.operation.invoke.proc.as_str());
+    let mut lost = publisher.map(|p| &p.disconnects[..]).unwrap_or_default().iter();
     let taken = |at: &u64| *at + TAKE_OVER_US >= begun && *at <= again;
     let died = |(from, until): &(u64, u64)| {
         *from <= again && first.saturating_sub(AROUND_RESTART_US) <= *until
@@ -165,6 +167,8 @@ fn circumstance(
         ", after a take-over from an owner out of reach"
     } else if overview.restarts.iter().any(died) {
         ", across the restart of a node"
+    } else if lost.any(|at| (begun..=again).contains(at)) {
+        ", repeated by its publisher"
     } else {
         ""
     }

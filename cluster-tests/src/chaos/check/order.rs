@@ -16,6 +16,10 @@ pub(super) fn check(history: &[Event]) -> Vec<Violation> {
     let overview = Overview::of(history);
     let mut found = Vec::new();
     for (name, session) in &overview.sessions {
+        // What a member of a group has not taken goes to another one, whenever that is (§4.8.2).
+        if session.subscriptions.iter().any(|s| s.filter.starts_with("$share/")) {
+            continue;
+        }
         let mut seen = HashSet::new();
         let mut last: HashMap<Lane<'_>, (u64, usize)> = HashMap::new();
         for receipt in &session.receipts {
@@ -33,8 +37,11 @@ pub(super) fn check(history: &[Event]) -> Vec<Violation> {
             if before > number && steps_back > late_batches {
                 let local = message.operation.invoke.cluster() == session.cluster;
                 let promise = if local { Promise::P3 } else { Promise::P7 };
+                let begun = message.operation.start_us();
+                let hit = overview.stops.iter().any(|(from, until)| *from <= at && begun <= *until);
+                let after = if hit { ", after the death or pause of a node" } else { "" };
                 let text = format!(
-                    "order: {name} got {publisher}#{number} on {} (QoS {}) after #{before}",
+                    "order: {name} got {publisher}#{number} on {} (QoS {}) after #{before}{after}",
                     message.topic(),
                     message.qos
                 );

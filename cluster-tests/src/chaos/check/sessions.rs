@@ -74,6 +74,8 @@ pub(crate) struct Overview<'a> {
     pub(crate) faults: Vec<(u64, u64)>,
     /// Those in which a process died and came back.
     pub(crate) restarts: Vec<(u64, u64)>,
+    /// Those, and those in which one stood still.
+    pub(crate) stops: Vec<(u64, u64)>,
 }
 
 impl<'a> Overview<'a> {
@@ -92,13 +94,16 @@ impl<'a> Overview<'a> {
             let (qos, connection) = (invoke.number("qos"), invoke.number("c"));
             ((invoke.proc.as_str(), invoke.number("s")), Message { operation, qos, connection })
         });
-        let kills = |event: &Event| {
-            let name = event.value["fault"].as_str().unwrap_or_default();
-            ["N8", "N15", "N16 link RemoteRestarts"].iter().any(|start| name.starts_with(start))
+        let those = |starts: &[&str]| -> Vec<(u64, u64)> {
+            let named = faults(history).into_iter().filter(|(_, _, event)| {
+                let name = event.value["fault"].as_str().unwrap_or_default();
+                starts.iter().any(|start| name.starts_with(start))
+            });
+            named.map(|(from, until, _)| (from, until)).collect()
         };
-        let restarts = faults(history).into_iter().filter(|(_, _, event)| kills(event));
-        let restarts = restarts.map(|(from, until, _)| (from, until)).collect();
-        Self { sessions, messages: messages.collect(), faults: windows, restarts }
+        let restarts = those(&["N8", "N15", "N16 link RemoteRestarts"]);
+        let stops = those(&["N8", "N9", "N15", "N16 link RemoteRestarts"]);
+        Self { sessions, messages: messages.collect(), faults: windows, restarts, stops }
     }
 }
 
