@@ -352,3 +352,17 @@ fn merge(a: Fault, b: Fault) -> Fault {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_either_of_two_faults_holds_is_held() {
+        let slow = Fault { delay: Duration::from_millis(5), slice_bytes: 9, ..Fault::default() };
+        let both = merge(slow, Fault { hold_replies: true, slice_bytes: 4, ..Fault::default() });
+        assert!(both.hold_replies && !both.hold_requests && !both.reset);
+        assert_eq!((both.delay, both.slice_bytes), (Duration::from_millis(5), 4));
+        assert_eq!(merge(both, Fault::default()), both);
+    }
+}

@@ -66,7 +66,7 @@ fn counted(history: &[Event], settle: u64) -> Vec<Operation<'_>> {
     publishes.filter(|o| !excused(o)).collect()
 }
 
-/// Longest time between two acknowledgements, of anybody, while the load ran.
+/// Longest time between two acknowledgements of cluster `a`, the one with the faults.
 pub(super) fn longest_pause_ms(history: &[Event]) -> u64 {
     let (Some(from), Some(until)) = (phase(history, "load"), phase(history, "drain")) else {
         return 0;
@@ -74,7 +74,7 @@ pub(super) fn longest_pause_ms(history: &[Event]) -> u64 {
     let mut ends: Vec<u64> = operations(history)
         .iter()
         .filter(|o| o.invoke.op == Op::Publish && o.invoke.number("qos") > 0)
-        .filter(|o| o.outcome == Outcome::Ok)
+        .filter(|o| o.outcome == Outcome::Ok && o.invoke.cluster() == "a")
         .map(Operation::end_us)
         .filter(|at| (from..until).contains(at))
         .collect();
