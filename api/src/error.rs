@@ -7,7 +7,7 @@ use actix_web::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::json;
 
-use crate::ports::NoQuorum;
+use crate::ports::{NoQuorum, NotMade};
 
 /// What the caller is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +54,24 @@ impl From<NoQuorum> for ApiError {
         let message = "This node has no contact with a majority of the cluster; nothing was \
                        changed. Try again, or ask another node.";
         Self::new(503, "SERVICE_UNAVAILABLE", message)
+    }
+}
+
+impl From<NotMade> for ApiError {
+    fn from(why: NotMade) -> Self {
+        match why {
+            NotMade::NoQuorum => NoQuorum.into(),
+            NotMade::DiskFull => Self::new(
+                507,
+                "INSUFFICIENT_STORAGE",
+                "The disk of the cluster's leader is full; nothing was changed. Free some space \
+                 there; reads and traffic go on meanwhile.",
+            ),
+            NotMade::Open => Self::unavailable(
+                "The leader was lost before it answered; whether the change was made is open. Read \
+                 it, and try again if it is not there.",
+            ),
+        }
     }
 }
 

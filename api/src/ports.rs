@@ -18,6 +18,17 @@ pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoQuorum;
 
+/// Why a change was not made, or not to anybody's knowledge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotMade {
+    /// No leader, or no majority.
+    NoQuorum,
+    /// The leader's disk is full.
+    DiskFull,
+    /// The leader was lost in between: it may be made or not.
+    Open,
+}
+
 /// A member as this node sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberView {
@@ -65,7 +76,7 @@ pub trait Node: Send + Sync + 'static {
     /// Whether it serves clients.
     fn ready(&self) -> Result<(), String>;
     /// Commits commands; the answer comes when this node has applied them.
-    fn propose(&self, commands: Vec<Command>) -> BoxFuture<Result<Applied, NoQuorum>>;
+    fn propose(&self, commands: Vec<Command>) -> BoxFuture<Result<Applied, NotMade>>;
     /// Waits until this node has applied all that was committed when it was called.
     fn barrier(&self) -> BoxFuture<Result<(), NoQuorum>>;
     /// Looks at the replicated state of this node.

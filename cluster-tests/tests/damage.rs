@@ -197,6 +197,22 @@ fn a_full_disk_refuses_what_must_be_kept_and_nothing_else_until_there_is_room() 
     publisher.publish("t", b"qos 0 flows", 0)?;
     assert_eq!(listener.payload()?, b"qos 0 flows");
     assert_eq!(node.rest().get("/nodes")?.status, 200, "reads go on");
+    // The Raft log has taken room ahead, too; the entry that finds none waits for it, the ones
+    // behind it are refused.
+    let mut stored = 0;
+    let refused = loop {
+        match publisher.publish_retained(&format!("kept/{stored}"), &body, 1)? {
+            0 | 0x10 => stored += 1,
+            0x97 => break 0x97,
+            code => assert!(code == 0x83, "{code:#x}"),
+        }
+        assert!(stored < 10_000, "the disk is not full");
+    };
+    assert_eq!(refused, 0x97, "quota exceeded");
+    let link = serde_json::json!({"name": "away", "server": "127.0.0.1:1", "topics": []});
+    let answer = node.rest().post("/cluster/links", &link)?;
+    assert_eq!(answer.status, 507, "{}", answer.text);
+    assert!(answer.text.contains("disk"), "{}", answer.text);
 
     disk.free()?;
     eventually(Duration::from_secs(20), || {

@@ -93,6 +93,9 @@ pub enum ProposeError {
     /// No leader or no majority within the time allowed (CONNACK 0x88, SUBACK 0x80).
     #[error("the cluster has no quorum now")]
     NoQuorum,
+    /// The leader's disk has no room (0x97).
+    #[error("the disk is full")]
+    DiskFull,
     /// More proposals wait than are allowed.
     #[error("too many proposals wait")]
     Busy,

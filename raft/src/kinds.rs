@@ -28,3 +28,5 @@ pub(crate) const STOPPING: u16 = 5;
 pub(crate) const OUT_OF_PLACE: u16 = 6;
 /// The asker was removed from the cluster.
 pub(crate) const REMOVED: u16 = 7;
+/// The leader's disk has no room for another entry.
+pub(crate) const DISK_FULL: u16 = 8;

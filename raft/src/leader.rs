@@ -63,6 +63,8 @@ pub(crate) enum LeaderError {
     Unknown,
     #[error("{0}")]
     Refused(String),
+    #[error("the leader's disk is full; nothing was changed")]
+    DiskFull,
 }
 
 /// Asks the leader, wherever it is, until it answers or `limit` has passed.
@@ -91,6 +93,9 @@ pub(crate) async fn ask(
             Ok(answer) => return Ok(answer),
             Err(RequestError::Failed { code: kinds::REFUSED, message }) => {
                 return Err(LeaderError::Refused(message));
+            }
+            Err(RequestError::Failed { code: kinds::DISK_FULL, .. }) => {
+                return Err(LeaderError::DiskFull);
             }
             Err(error) if is_open(&error) => {
                 if !request.may_repeat() {
@@ -171,6 +176,10 @@ fn refused(refusal: &MembershipRefusal) -> RequestError {
 
 /// Proposes one entry and waits until it is applied here.
 pub(crate) async fn write(core: &Core, batch: Batch) -> Result<Applied, RequestError> {
+    if core.log.disk_full() {
+        // Another entry could only wait, with its caller (CHAOS P11).
+        return Err(RequestError::failed(kinds::DISK_FULL, "the leader's disk is full"));
+    }
     match core.raft.client_write(batch).await {
         Ok(written) => Ok(written.data),
         // We led when we asked: the entry may be in our log and yet be committed by another.

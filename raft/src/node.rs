@@ -57,6 +57,7 @@ impl From<LeaderError> for MembershipError {
             LeaderError::NoLeader => Self::NoQuorum,
             LeaderError::Unknown => Self::Unknown,
             LeaderError::Refused(sentence) => Self::Refused(sentence),
+            full @ LeaderError::DiskFull => Self::Refused(full.to_string()),
         }
     }
 }

@@ -30,6 +30,9 @@ pub enum ProposeError {
     Unknown,
     #[error("the proposal has {bytes} bytes, more than the {limit} that one entry may have")]
     TooLarge { bytes: usize, limit: usize },
+    /// Nothing was changed; reads go on.
+    #[error("the leader's disk is full; nothing was changed")]
+    DiskFull,
     #[error("too many proposals wait for the leader; try again later")]
     Busy,
     /// Made, but not seen in time: by this node, or for `propose_visible` by another.
@@ -46,6 +49,7 @@ impl From<LeaderError> for ProposeError {
         match error {
             LeaderError::NoLeader | LeaderError::Refused(_) => Self::NoQuorum,
             LeaderError::Unknown => Self::Unknown,
+            LeaderError::DiskFull => Self::DiskFull,
         }
     }
 }
@@ -123,6 +127,10 @@ async fn send(
     for proposal in proposals {
         shares.push((proposal.commands.len(), proposal.reply));
         commands.extend(proposal.commands);
+    }
+    if leads && core.log.disk_full() {
+        let _ = done.send(());
+        return resolve(shares, Err(ProposeError::DiskFull));
     }
     let batch = Batch::new(commands);
     // Handing over to openraft is what fixes the order, so it happens before the task begins.

@@ -270,7 +270,7 @@ async fn a_node_with_a_damaged_log_does_not_start_and_the_others_go_on() {
     eventually("it is refused", async || {
         let refused = RaftNode::start(sites[2].options(Formation::Wait)).err()?;
         let cause = std::error::Error::source(&refused)?.to_string();
-        assert!(cause.contains("damaged at offset") && cause.contains("peers"), "{cause}");
+        assert!(cause.contains("damaged at offset") && cause.contains("spanmq repair"), "{cause}");
         Some(())
     })
     .await;

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use spanmq_access::{Acl, Action, ApiKey, ApiSecretHash, ClientInfo, Decision, Role};
-use spanmq_api::ports::{BoxFuture, ClusterView, MemberView, NoQuorum, Node};
+use spanmq_api::ports::{BoxFuture, ClusterView, MemberView, NoQuorum, Node, NotMade};
 use spanmq_api::{Api, ApiConfig, AuditLog};
 use spanmq_link_protocol::config::{ParseContext, parse_stored};
 use spanmq_linking::{LinkEntry, Linking, LinkingConfig};
@@ -77,14 +77,14 @@ impl Node for TestNode {
         }
     }
 
-    fn propose(&self, commands: Vec<Command>) -> BoxFuture<Result<Applied, NoQuorum>> {
+    fn propose(&self, commands: Vec<Command>) -> BoxFuture<Result<Applied, NotMade>> {
         let links = commands.iter().any(|command| matches!(command, Command::Link(_)));
         let applied = self.replicated.apply(commands);
         if links {
             self.others().for_each(|node| node.follow_links());
         }
         let applied = applied.map(|(index, replies)| Applied { index, replies });
-        Box::pin(async move { applied.ok_or(NoQuorum) })
+        Box::pin(async move { applied.ok_or(NotMade::NoQuorum) })
     }
 
     fn barrier(&self) -> BoxFuture<Result<(), NoQuorum>> {

@@ -202,7 +202,10 @@ impl Worker {
             let reply = replies.as_ref().ok().and_then(|replies| replies.get(index));
             match waiter {
                 CommandWaiter::Nobody => {}
-                CommandWaiter::Retained { ticket } => self.on_retained_reply(*ticket, reply),
+                CommandWaiter::Retained { ticket } => {
+                    let reply = reply.ok_or(replies.as_ref().err());
+                    self.on_retained_reply(*ticket, reply);
+                }
             }
         }
     }

@@ -10,7 +10,7 @@ use spanmq_state::{Command, Opaque, Reply};
 
 use super::Worker;
 use crate::mail::SlotKey;
-use crate::ports::{Outcome, Retained};
+use crate::ports::{Outcome, ProposeError, Retained};
 use crate::shared::wall_ms;
 
 /// Retained messages read from the state at a time.
@@ -57,17 +57,22 @@ fn read(retained: &Retained, now: Instant, wall_ms: u64) -> Option<Message> {
 }
 
 impl Worker {
-    pub(super) fn on_retained_reply(&mut self, ticket: Option<u32>, reply: Option<&Reply>) {
+    pub(super) fn on_retained_reply(
+        &mut self,
+        ticket: Option<u32>,
+        reply: Result<&Reply, Option<&ProposeError>>,
+    ) {
         let outcome = match reply {
             // Whether somebody subscribed is for the other destinations to say.
-            Some(Reply::Retained(RetainedReply::Done { .. })) => Outcome::NoSubscribers,
-            Some(Reply::Retained(RetainedReply::Full { .. } | RetainedReply::TooLarge { .. })) => {
+            Ok(Reply::Retained(RetainedReply::Done { .. })) => Outcome::NoSubscribers,
+            Ok(Reply::Retained(RetainedReply::Full { .. } | RetainedReply::TooLarge { .. }))
+            | Err(Some(ProposeError::DiskFull)) => {
                 self.shared.metrics.retained_refused.inc();
                 Outcome::Refused(0x97)
             }
-            Some(_) => Outcome::Refused(0x80),
+            Ok(_) => Outcome::Refused(0x80),
             // No quorum.
-            None => Outcome::Refused(0x83),
+            Err(_) => Outcome::Refused(0x83),
         };
         if let Some(ticket) = ticket {
             self.release(ticket, outcome);

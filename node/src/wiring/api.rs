@@ -6,10 +6,10 @@ use super::access::Access;
 use bytes::Bytes;
 use spanmq_access::{Action, ClientInfo, Decision};
 use spanmq_api::AuditLog;
-use spanmq_api::ports::{BoxFuture, ClusterView, MemberView, NoQuorum, Node};
+use spanmq_api::ports::{BoxFuture, ClusterView, MemberView, NoQuorum, Node, NotMade};
 use spanmq_linking::Linking;
 use spanmq_mqtt::BrokerHandle;
-use spanmq_raft::RaftNode;
+use spanmq_raft::{ProposeError, RaftNode};
 use spanmq_state::{Applied, Command, NodeId, State};
 
 /// Kind of the API's questions on the query stream.
@@ -43,10 +43,14 @@ impl Node for ApiPort {
         Ok(())
     }
 
-    fn propose(&self, commands: Vec<Command>) -> BoxFuture<Result<Applied, NoQuorum>> {
+    fn propose(&self, commands: Vec<Command>) -> BoxFuture<Result<Applied, NotMade>> {
         let raft = self.raft.clone();
         Box::pin(async move {
-            let proposed = raft.propose_at(commands).await.map_err(|_| NoQuorum)?;
+            let proposed = raft.propose_at(commands).await.map_err(|error| match error {
+                ProposeError::DiskFull => NotMade::DiskFull,
+                ProposeError::Unknown | ProposeError::NotVisible => NotMade::Open,
+                _ => NotMade::NoQuorum,
+            })?;
             Ok(Applied { index: proposed.index, replies: proposed.replies })
         })
     }

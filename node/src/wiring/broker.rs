@@ -16,6 +16,7 @@ pub(crate) struct RaftPort(pub(crate) RaftNode);
 fn refusal(error: &spanmq_raft::ProposeError) -> ProposeError {
     match error {
         spanmq_raft::ProposeError::Stopping => ProposeError::Stopping,
+        spanmq_raft::ProposeError::DiskFull => ProposeError::DiskFull,
         spanmq_raft::ProposeError::Busy => ProposeError::Busy,
         _ => ProposeError::NoQuorum,
     }
