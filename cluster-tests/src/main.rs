@@ -103,7 +103,8 @@ fn start(args: &Args) -> anyhow::Result<Verdict> {
     if let Some(time) = &args.soak {
         return soak(duration(time)?, &args.out);
     }
-    let simulated = if args.short || args.long { simulate(SIMULATED) } else { Verdict::Pass };
+    let whole = args.seed.is_none() && (args.short || args.long);
+    let simulated = if whole { simulate(SIMULATED) } else { Verdict::Pass };
     let seeds: Vec<u64> = match args.seed {
         Some(seed) => vec![seed],
         None if args.short => SHORT_SEEDS.to_vec(),
