@@ -34,7 +34,9 @@ pub(crate) fn run(arena: &Arena, tell: &(dyn Fn(&str) + Sync)) {
             scope.spawn(move || {
                 thread::sleep(Duration::from_millis(step.at_ms).saturating_sub(begun.elapsed()));
                 tell(&format!("fault {number}: {}", step.fault));
+                arena.fault(true);
                 one(arena, number, step);
+                arena.fault(false);
             });
         }
     });

@@ -61,7 +61,7 @@ impl Subscriber {
             let Some((mut client, present)) = connect(arena, &self.connect, place, true) else {
                 thread::sleep(Duration::from_millis(200));
                 // A session that moves knocks elsewhere; others wait for their node.
-                self.step();
+                self.step(arena);
                 continue;
             };
             if !present {
@@ -81,12 +81,12 @@ impl Subscriber {
             } else {
                 gone(arena, &self.connect.client_id, place);
             }
-            self.step();
+            self.step(arena);
         }
     }
 
-    fn step(&mut self) {
-        if self.moves {
+    fn step(&mut self, arena: &Arena) {
+        if self.moves && arena.may_move() {
             self.at = (self.at + 1) % self.places.len();
         }
     }
@@ -139,7 +139,7 @@ impl Subscriber {
         let stay = Duration::from_millis(self.random.random_range(1_500..5_000));
         let (begun, mut heard, mut asked) = (Instant::now(), Instant::now(), false);
         loop {
-            if arena.done() || (self.moves && !arena.calm() && begun.elapsed() > stay) {
+            if arena.done() || (self.moves && arena.may_move() && begun.elapsed() > stay) {
                 return true;
             }
             match next(client, POLL) {
