@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use left_right::ReadHandleFactory;
 use ntex_net::DefaultRuntime;
 use ntex_rt::{Arbiter, System};
 use parking_lot::Mutex;
-use spanmq_session::{Limits, Message};
+use spanmq_session::{Limits, Message, Session};
 use tokio::sync::oneshot;
 
 use crate::config::{BrokerConfig, Durability, ListenerConfig, Transport};
@@ -23,7 +24,7 @@ use crate::query::{ClientInfo, ClientQuery, SubscriptionInfo, SubscriptionQuery}
 use crate::shared::Shared;
 use crate::store::{self, StoreError};
 use crate::tls::{Acceptor, TlsError};
-use crate::view::{ViewReader, view};
+use crate::view::{View, ViewReader, view};
 use crate::worker::{self, Worker, ask};
 
 const QUOTA_EXCEEDED: u8 = 0x97;
@@ -166,21 +167,8 @@ fn run_system(
             Some((sessions, thread)) => (sessions.into_iter(), Some(thread)),
             None => (Vec::new().into_iter(), None),
         };
-        let mut arbiters = Vec::new();
         let (adopting, mut adopted) = tokio::sync::mpsc::channel::<()>(1);
-        for id in 0..shared.workers.len() {
-            let arbiter = Arbiter::with_name(format!("mqtt:worker:{id}"));
-            let (shared, reader) = (shared.clone(), ViewReader::new(&readers));
-            let (sessions, adopting) = (recovered.next().unwrap_or_default(), adopting.clone());
-            let id = id as u16;
-            arbiter.handle().spawn(async move {
-                let worker = Worker::new(id, shared, reader);
-                worker.borrow_mut().adopt_recovered(sessions);
-                drop(adopting);
-                tokio::task::spawn_local(worker::run(worker));
-            });
-            arbiters.push(arbiter);
-        }
+        let mut arbiters = start_workers(&shared, &readers, &mut recovered, &adopting);
         // The last worker that has adopted its sessions closes the channel.
         drop(adopting);
         let _ = adopted.recv().await;
@@ -212,6 +200,29 @@ fn run_system(
         // After the workers: everything they sent is written.
         drop(store);
     });
+}
+
+/// The worker threads, each with its share of the recovered sessions; they give up `adopting` when
+/// these are in their tables.
+fn start_workers(
+    shared: &Arc<Shared>,
+    readers: &ReadHandleFactory<View>,
+    recovered: &mut impl Iterator<Item = Vec<Session>>,
+    adopting: &tokio::sync::mpsc::Sender<()>,
+) -> Vec<Arbiter> {
+    let start = |id: usize| {
+        let arbiter = Arbiter::with_name(format!("mqtt:worker:{id}"));
+        let (shared, reader) = (shared.clone(), ViewReader::new(readers));
+        let (sessions, adopting) = (recovered.next().unwrap_or_default(), adopting.clone());
+        arbiter.handle().spawn(async move {
+            let worker = Worker::new(id as u16, shared, reader);
+            worker.borrow_mut().adopt_recovered(sessions);
+            drop(adopting);
+            tokio::task::spawn_local(worker::run(worker));
+        });
+        arbiter
+    };
+    (0..shared.workers.len()).map(start).collect()
 }
 
 /// What the rest of the node holds of the broker. Cheap to clone; works from any thread.
