@@ -20,6 +20,7 @@ mod owners;
 pub mod ports;
 pub mod query;
 mod shared;
+mod socket;
 mod store;
 mod sys;
 mod tls;

@@ -13,6 +13,7 @@ use crate::config::{ConnectionLimits, ListenerConfig};
 use crate::mail::{Accepted, Mail};
 use crate::metrics::Metrics;
 use crate::shared::Shared;
+use crate::socket::Lingering;
 use crate::tls::Acceptor;
 
 /// Pause after accept failed, which mostly means that descriptors have run out.
@@ -43,6 +44,7 @@ impl ListenerState {
 pub(crate) struct Gate {
     total: AtomicUsize,
     pending: AtomicUsize,
+    lingering: Arc<Lingering>,
     by_address: Mutex<HashMap<IpAddr, usize>>,
 }
 
@@ -110,6 +112,11 @@ impl Gate {
 }
 
 impl Permit {
+    /// Where the connection counts when it is closed but for the peer's end.
+    pub(crate) fn lingering(&self) -> (Arc<Lingering>, Arc<Metrics>) {
+        (self.gate.lingering.clone(), self.metrics.clone())
+    }
+
     /// The connection is authenticated now.
     pub(crate) fn authenticated(&mut self) {
         if std::mem::take(&mut self.pending) {

@@ -96,6 +96,8 @@ metrics! {
     closed_keep_alive: Counter,
     /// Closed: output buffer full (L9).
     closed_slow: Counter,
+    /// Closed without waiting for the peer to read our last words: too many were waited for.
+    closed_unread: Counter,
     /// Closed: taken over by a new connection.
     closed_taken_over: Counter,
     /// Closed by an operator.

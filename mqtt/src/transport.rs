@@ -12,10 +12,10 @@ use ntex_util::time::{Millis, Seconds};
 use crate::config::Transport;
 use crate::listener::{ListenerState, Permit};
 use crate::mail::Accepted;
-use crate::{tls, ws};
+use crate::{socket, tls, ws};
 
 /// Bytes read at once.
-const READ_BYTES: usize = 16 * 1024;
+pub(crate) const READ_BYTES: usize = 16 * 1024;
 /// Output above which a connection is not pumped any more and not read from (L9). Two turns of
 /// pumping fit between this mark and the limit of 1 MiB.
 const WRITE_HIGH_BYTES: usize = 256 * 1024;
@@ -44,7 +44,8 @@ pub(crate) fn io_config() -> SharedCfg {
 /// TLS or HTTP errors; they end the connection and are logged by the caller.
 pub(crate) async fn open(accepted: Accepted) -> io::Result<Opened> {
     let Accepted { stream, peer, listener, permit } = accepted;
-    let io = ntex_net::from_tcp_stream(stream, listener.io_config.clone())?;
+    let (lingering, metrics) = permit.lingering();
+    let io = socket::open(stream, listener.io_config.clone(), lingering, metrics)?;
     let (io, cert_cn) = match &listener.config.transport {
         Transport::Tcp => (io.seal(), None),
         Transport::Ws(config) => (ws::accept(io, &config.path).await?.seal(), None),

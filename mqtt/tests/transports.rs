@@ -11,7 +11,7 @@ use std::sync::Arc;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use spanmq_mqtt::config::{TlsConfig, Transport, UsernameSource, WsConfig};
 use spanmq_mqtt::query::{ClientQuery, SubscriptionQuery};
-use support::client::{Client, Connect};
+use support::client::{Client, Connect, packet};
 use support::{TestBroker, block_on, listener};
 
 struct Authority {
@@ -247,4 +247,54 @@ fn a_stop_tells_every_client() {
     broker.stop();
     assert_eq!(v5.closed(), Some(0x8b));
     assert_eq!(v3.closed(), None);
+}
+
+/// A protocol error with far more input behind it than the broker has read when it closes; the
+/// client reads only after it has sent all.
+fn farewell<S: Read + Write>(mut client: Client<S>) {
+    client.connect(&Connect::new("verbose"));
+    let mut bytes = packet(0x10, b"\x00\x04MQTT\x05\x02\x00\x00\x00\x00\x01c");
+    for _ in 0..40 {
+        bytes.extend(packet(0x30, &[0; 50_000]));
+    }
+    client.send(&bytes);
+    client.stream().flush().unwrap();
+    // Everything has left; give an RST, if there is one, the time to arrive.
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    let farewell = client.read_kind(14);
+    assert_eq!(farewell.body[0], 0x82, "a protocol error");
+}
+
+#[test]
+fn a_client_with_much_input_under_way_still_reads_why_it_is_closed() {
+    let broker = TestBroker::start();
+    farewell(Client::dial(broker.address(), true));
+    assert_eq!(broker.handle.metrics().closed_unread.get(), 0);
+}
+
+#[test]
+fn so_does_one_over_tls_and_over_web_socket() {
+    let (dir, authority) = (tempfile::tempdir().unwrap(), Authority::new());
+    let tls = authority.write(dir.path());
+    let broker = TestBroker::with(|config| {
+        let ws = listener("ws", Transport::Ws(WsConfig::default()));
+        config.listeners = vec![listener("tls", Transport::Tls(tls)), ws];
+    });
+    farewell(Client::over(authority.dial(broker.address_of("tls"), None), true));
+    farewell(Client::over(WebSocket::dial(broker.address_of("ws")), true));
+}
+
+#[test]
+fn a_refused_connect_with_packets_behind_it_is_answered() {
+    let broker = TestBroker::start();
+    // The version 9 is not known; whoever asks for it did not wait for an answer.
+    let mut client = Client::dial(broker.address(), true);
+    let mut bytes = packet(0x10, b"\x00\x04MQTT\x09\x02\x00\x00\x00\x00\x01c");
+    for _ in 0..40 {
+        bytes.extend(packet(0x30, &[0; 50_000]));
+    }
+    client.send(&bytes);
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    assert_eq!(client.read_kind(2).body[1], 0x84, "unsupported protocol version");
+    assert_eq!(client.try_read().unwrap(), None, "the end, not a reset");
 }
