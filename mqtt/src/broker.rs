@@ -24,7 +24,6 @@ use crate::query::{ClientInfo, ClientQuery, SubscriptionInfo, SubscriptionQuery}
 use crate::shared::Shared;
 use crate::store::{self, StoreError};
 use crate::tls::{Acceptor, TlsError};
-use crate::view::{View, ViewReader, view};
 use crate::worker::{self, Worker, ask};
 
 const QUOTA_EXCEEDED: u8 = 0x97;
@@ -153,22 +152,14 @@ fn run_system(
     // Pings between its threads would only wake idle workers.
     let system = System::build().name("mqtt").ping_interval(0).build(DefaultRuntime);
     system.block_on(async move {
-        let (view, readers) = view();
-        let mut routes = LocalRoutes::new(
-            shared.route_inbox.clone(),
-            &shared.ports,
-            shared.config.subscribe_visibility,
-            shared.interest.clone(),
-            shared.workers.clone(),
-            view,
-        );
+        let routes = LocalRoutes::new(&shared);
         let workers = shared.workers.len();
         let (mut recovered, store) = match store.map(|store| store.into_parts(workers)) {
             Some((sessions, thread)) => (sessions.into_iter(), Some(thread)),
             None => (Vec::new().into_iter(), None),
         };
         let (adopting, mut adopted) = tokio::sync::mpsc::channel::<()>(1);
-        let mut arbiters = start_workers(&shared, &readers, &mut recovered, &adopting);
+        let mut arbiters = start_workers(&shared, &mut recovered, &adopting);
         // The last worker that has adopted its sessions closes the channel.
         drop(adopting);
         let _ = adopted.recv().await;
@@ -206,13 +197,12 @@ fn run_system(
 /// these are in their tables.
 fn start_workers(
     shared: &Arc<Shared>,
-    readers: &ReadHandleFactory<View>,
     recovered: &mut impl Iterator<Item = Vec<Session>>,
     adopting: &tokio::sync::mpsc::Sender<()>,
 ) -> Vec<Arbiter> {
     let start = |id: usize| {
         let arbiter = Arbiter::with_name(format!("mqtt:worker:{id}"));
-        let (shared, reader) = (shared.clone(), ViewReader::new(readers));
+        let (shared, reader) = (shared.clone(), shared.routes.reader());
         let (sessions, adopting) = (recovered.next().unwrap_or_default(), adopting.clone());
         arbiter.handle().spawn(async move {
             let worker = Worker::new(id as u16, shared, reader);

@@ -1,13 +1,16 @@
 //! The one owner of "which workers of this node want which filter".
 //!
-//! Workers report the first and last subscriber of a filter; this task sums them up per node,
-//! publishes the node's worker view, proposes the node's first and last to Raft in batches, tells
-//! linking, and answers each worker in the order of its batches, when the change is visible.
+//! Workers report the first and last subscriber of a filter; they are summed up per node, in the
+//! node's worker view at once and told to linking. A task proposes the node's first and last to
+//! Raft in batches, and answers each worker in the order of its batches, when the change is
+//! visible.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use left_right::ReadHandleFactory;
+use parking_lot::Mutex;
 use spanmq_state::command::{RouteChange, RouteCommand, RouteReply};
 use spanmq_state::{Command, Reply};
 use spanmq_topic::{SharedFilter, Subscription, TopicFilter};
@@ -18,7 +21,8 @@ use crate::interest::{InterestChange, InterestHub};
 use crate::mail::Mail;
 use crate::mailbox::Mailbox;
 use crate::ports::{BoxFuture, Identity, Propose, ProposeError};
-use crate::view::{ViewOp, ViewWriter};
+use crate::shared::Shared;
+use crate::view::{View, ViewOp, ViewReader, ViewWriter, view};
 
 /// Changes in one log entry at most (ARCHITECTURE §5).
 const CHANGES_PER_COMMAND: usize = 4_096;
@@ -70,6 +74,18 @@ struct Applied {
     waiting: Vec<(u16, u64)>,
 }
 
+impl Applied {
+    /// Several as one proposal, in their order.
+    fn sum(news: &mut Vec<Self>) -> Self {
+        let mut all = Self { changes: Vec::new(), waiting: Vec::with_capacity(news.len()) };
+        for Self { changes, waiting } in news.drain(..) {
+            all.changes.extend(changes);
+            all.waiting.extend(waiting);
+        }
+        all
+    }
+}
+
 /// What the announcement of this run has come to.
 enum Announcing {
     /// The full set is under way, or the pause after a failure.
@@ -83,128 +99,69 @@ enum Announced {
     TryAgain,
 }
 
-pub(crate) struct LocalRoutes {
-    inbox: Mailbox<RouteBatch>,
-    identity: Identity,
-    propose: Arc<dyn Propose>,
-    visibility: Visibility,
+/// What the node wants: sums over its workers, and the view that its workers route by.
+///
+/// Workers report on their own threads, under one lock: a subscription is in the node's view when
+/// the turn that read it ends, however long the rest takes. Publishing the view waits as long as
+/// one match of another worker.
+pub(crate) struct NodeRoutes {
+    sums: Mutex<Sums>,
+    readers: ReadHandleFactory<View>,
     interest: Arc<InterestHub>,
-    workers: Vec<Mailbox<Mail>>,
+    /// What is applied and not proposed yet, in the order of the sums.
+    applied: Mailbox<Applied>,
+}
+
+struct Sums {
     view: ViewWriter,
     plain: HashMap<TopicFilter, u64>,
     shared: HashMap<Arc<SharedFilter>, Vec<(u16, u32)>>,
 }
 
-impl LocalRoutes {
-    pub(crate) fn new(
-        inbox: Mailbox<RouteBatch>,
-        ports: &crate::ports::Ports,
-        visibility: Visibility,
-        interest: Arc<InterestHub>,
-        workers: Vec<Mailbox<Mail>>,
-        view: ViewWriter,
-    ) -> Self {
-        Self {
-            inbox,
-            identity: ports.identity.clone(),
-            propose: ports.propose.clone(),
-            visibility,
-            interest,
-            workers,
-            view,
-            plain: HashMap::new(),
-            shared: HashMap::new(),
-        }
+impl NodeRoutes {
+    pub(crate) fn new(interest: Arc<InterestHub>) -> Self {
+        let (view, readers) = view();
+        let sums = Sums { view, plain: HashMap::new(), shared: HashMap::new() };
+        Self { sums: Mutex::new(sums), readers, interest, applied: Mailbox::new() }
     }
 
-    /// Takes what the workers recovered from the store into the node's view. Before the listeners
-    /// open and before peers are served: a publish that comes then must find these sessions.
-    pub(crate) fn recover(&mut self) {
-        let mut batches = Vec::new();
-        self.inbox.take(&mut batches);
-        // The announcement carries the changes, and no client waits for these batches.
-        self.apply(&mut batches);
+    /// The view, for one thread.
+    pub(crate) fn reader(&self) -> ViewReader {
+        ViewReader::new(&self.readers)
     }
 
-    /// Runs until the runtime stops.
-    ///
-    /// The first thing that the cluster hears of this run is all its routes, those of recovered
-    /// sessions among them. Without a quorum that takes time; meanwhile the node's own view goes
-    /// on, and subscriptions are answered when an attempt has succeeded or failed.
-    pub(crate) async fn run(mut self) {
-        let (answer, answers) = mpsc::unbounded_channel();
-        let (failed, mut failures) = mpsc::channel(1);
-        let workers = self.workers.clone();
-        tokio::task::spawn_local(answer_in_order(answers, workers, failed));
-        let mut announcing = self.announce();
-        let mut late: Vec<Applied> = Vec::new();
-        let mut batches = Vec::new();
-        loop {
-            tokio::select! {
-                () = self.inbox.arrived() => {
-                    self.inbox.take(&mut batches);
-                    let applied = self.apply(&mut batches);
-                    match announcing {
-                        Announcing::Waiting(_) => late.push(applied),
-                        Announcing::Done => _ = answer.send(self.propose_applied(applied)),
-                    }
+    /// Applies what a worker's turn has changed.
+    pub(crate) fn report(&self, RouteBatch { worker, batch, ops }: RouteBatch) {
+        let (mut changes, mut interest) = (Vec::new(), Vec::new());
+        let mut sums = self.sums.lock();
+        for op in ops {
+            match op {
+                RouteOp::Plain { filter, wanted } => {
+                    sums.plain(worker, filter, wanted, &mut changes, &mut interest);
                 }
-                Some(()) = failures.recv() => {
-                    if matches!(announcing, Announcing::Done) {
-                        announcing = self.announce();
-                    }
-                }
-                announced = outcome_of(&mut announcing) => match announced {
-                    Announced::Yes => {
-                        announcing = Announcing::Done;
-                        for applied in late.drain(..) {
-                            let _ = answer.send(self.propose_applied(applied));
-                        }
-                    }
-                    Announced::No => {
-                        announcing = Announcing::Waiting(Box::pin(async {
-                            tokio::time::sleep(ANNOUNCE_RETRY).await;
-                            Announced::TryAgain
-                        }));
-                        for Applied { waiting, .. } in late.drain(..) {
-                            let refused = Box::pin(async { Err(ProposeError::NoQuorum) });
-                            let _ = answer.send(InFlight { replies: Some(refused), waiting });
-                        }
-                    }
-                    Announced::TryAgain => announcing = self.announce(),
+                RouteOp::Shared { filter, members } => {
+                    sums.shared(worker, filter, members, &mut changes, &mut interest);
                 }
             }
         }
-    }
-
-    /// Applies batches to the node's sums and its view.
-    fn apply(&mut self, batches: &mut Vec<RouteBatch>) -> Applied {
-        let mut changes = Vec::new();
-        let mut waiting = Vec::with_capacity(batches.len());
-        let mut interest = Vec::new();
-        for batch in batches.drain(..) {
-            for op in batch.ops {
-                match op {
-                    RouteOp::Plain { filter, wanted } => {
-                        self.plain(batch.worker, filter, wanted, &mut changes, &mut interest);
-                    }
-                    RouteOp::Shared { filter, members } => {
-                        self.shared(batch.worker, filter, members, &mut changes, &mut interest);
-                    }
-                }
-            }
-            waiting.push((batch.worker, batch.batch));
-        }
-        self.view.publish();
+        sums.view.publish();
+        // Within the lock: all see the changes in the same order.
         self.interest.apply(&interest);
-        Applied { changes, waiting }
+        self.applied.send(Applied { changes, waiting: vec![(worker, batch)] });
     }
 
-    fn propose_applied(&self, Applied { changes, waiting }: Applied) -> InFlight {
-        let replies = (!changes.is_empty()).then(|| self.propose_changes(changes));
-        InFlight { replies, waiting }
+    /// All routes of this node.
+    fn all(&self) -> Vec<RouteChange> {
+        let sums = self.sums.lock();
+        let plain = sums.plain.keys().map(|filter| RouteChange::Add(filter.as_str().into()));
+        let shared = sums.shared.iter().map(|(filter, counts)| {
+            shared_change(filter, counts.iter().map(|(_, members)| members).sum())
+        });
+        plain.chain(shared).collect()
     }
+}
 
+impl Sums {
     fn plain(
         &mut self,
         worker: u16,
@@ -262,6 +219,89 @@ impl LocalRoutes {
         }
         self.view.append(ViewOp::Shared { filter, workers: counts });
     }
+}
+
+/// Tells the cluster what the node wants, and the workers when it knows.
+pub(crate) struct LocalRoutes {
+    routes: Arc<NodeRoutes>,
+    identity: Identity,
+    propose: Arc<dyn Propose>,
+    visibility: Visibility,
+    workers: Vec<Mailbox<Mail>>,
+}
+
+impl LocalRoutes {
+    pub(crate) fn new(shared: &Shared) -> Self {
+        Self {
+            routes: shared.routes.clone(),
+            identity: shared.ports.identity.clone(),
+            propose: shared.ports.propose.clone(),
+            visibility: shared.config.subscribe_visibility,
+            workers: shared.workers.clone(),
+        }
+    }
+
+    /// The workers have reported what they recovered from the store, so it is in the node's view.
+    /// The announcement carries these changes, and no client waits for them.
+    pub(crate) fn recover(&self) {
+        self.routes.applied.take(&mut Vec::new());
+    }
+
+    /// Runs until the runtime stops.
+    ///
+    /// The first thing that the cluster hears of this run is all its routes, those of recovered
+    /// sessions among them. Without a quorum that takes time; meanwhile the node's own view goes
+    /// on, and subscriptions are answered when an attempt has succeeded or failed.
+    pub(crate) async fn run(self) {
+        let (answer, answers) = mpsc::unbounded_channel();
+        let (failed, mut failures) = mpsc::channel(1);
+        let workers = self.workers.clone();
+        tokio::task::spawn_local(answer_in_order(answers, workers, failed));
+        let mut announcing = self.announce();
+        let mut late: Vec<Applied> = Vec::new();
+        let mut news = Vec::new();
+        loop {
+            tokio::select! {
+                () = self.routes.applied.arrived() => {
+                    self.routes.applied.take(&mut news);
+                    let applied = Applied::sum(&mut news);
+                    match announcing {
+                        Announcing::Waiting(_) => late.push(applied),
+                        Announcing::Done => _ = answer.send(self.propose_applied(applied)),
+                    }
+                }
+                Some(()) = failures.recv() => {
+                    if matches!(announcing, Announcing::Done) {
+                        announcing = self.announce();
+                    }
+                }
+                announced = outcome_of(&mut announcing) => match announced {
+                    Announced::Yes => {
+                        announcing = Announcing::Done;
+                        for applied in late.drain(..) {
+                            let _ = answer.send(self.propose_applied(applied));
+                        }
+                    }
+                    Announced::No => {
+                        announcing = Announcing::Waiting(Box::pin(async {
+                            tokio::time::sleep(ANNOUNCE_RETRY).await;
+                            Announced::TryAgain
+                        }));
+                        for Applied { waiting, .. } in late.drain(..) {
+                            let refused = Box::pin(async { Err(ProposeError::NoQuorum) });
+                            let _ = answer.send(InFlight { replies: Some(refused), waiting });
+                        }
+                    }
+                    Announced::TryAgain => announcing = self.announce(),
+                }
+            }
+        }
+    }
+
+    fn propose_applied(&self, Applied { changes, waiting }: Applied) -> InFlight {
+        let replies = (!changes.is_empty()).then(|| self.propose_changes(changes));
+        InFlight { replies, waiting }
+    }
 
     fn propose_changes(&self, changes: Vec<RouteChange>) -> Replies {
         let Identity { node, incarnation, .. } = self.identity;
@@ -290,11 +330,7 @@ impl LocalRoutes {
 
     /// All routes of this node, in parts small enough for a log entry.
     fn replacement(&self) -> Vec<Command> {
-        let plain = self.plain.keys().map(|filter| RouteChange::Add(filter.as_str().into()));
-        let shared = self.shared.iter().map(|(filter, counts)| {
-            shared_change(filter, counts.iter().map(|(_, members)| members).sum())
-        });
-        let all: Vec<RouteChange> = plain.chain(shared).collect();
+        let all = self.routes.all();
         let parts = all.chunks(CHANGES_PER_COMMAND).count().max(1);
         let mut chunks = all.chunks(CHANGES_PER_COMMAND);
         let part = |part: usize| {

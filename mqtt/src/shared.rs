@@ -10,7 +10,7 @@ use spanmq_topic::TopicLimits;
 use crate::clients::Clients;
 use crate::config::BrokerConfig;
 use crate::interest::InterestHub;
-use crate::local_routes::RouteBatch;
+use crate::local_routes::NodeRoutes;
 use crate::mail::Mail;
 use crate::mailbox::Mailbox;
 use crate::metrics::Metrics;
@@ -24,7 +24,7 @@ pub(crate) struct Shared {
     pub(crate) ports: Ports,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) workers: Vec<Mailbox<Mail>>,
-    pub(crate) route_inbox: Mailbox<RouteBatch>,
+    pub(crate) routes: Arc<NodeRoutes>,
     pub(crate) interest: Arc<InterestHub>,
     pub(crate) clients: Arc<Clients>,
     pub(crate) store: Option<StoreHandle>,
@@ -47,6 +47,7 @@ impl Shared {
         workers: Vec<Mailbox<Mail>>,
         store: Option<StoreHandle>,
     ) -> Self {
+        let interest = Arc::<InterestHub>::default();
         let topic_limits = TopicLimits {
             bytes_max: usize::from(limits.topic_bytes_max),
             levels_max: usize::from(limits.topic_levels_max),
@@ -58,8 +59,8 @@ impl Shared {
             ports,
             metrics: Arc::default(),
             workers,
-            route_inbox: Mailbox::new(),
-            interest: Arc::default(),
+            routes: Arc::new(NodeRoutes::new(interest.clone())),
+            interest,
             clients: Arc::new(Clients::new()),
             store,
             started: Instant::now(),

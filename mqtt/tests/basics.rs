@@ -196,3 +196,25 @@ fn what_a_member_of_a_group_did_not_acknowledge_goes_to_another() {
     drop(lazy);
     assert_eq!(other.read_publish().payload, b"work");
 }
+
+// The clients are on different workers; a PINGRESP that comes after the turn of the SUBSCRIBE shows
+// that it was read, and no more.
+#[test]
+fn a_subscription_is_seen_by_all_workers_when_the_turn_that_read_it_has_ended() {
+    let broker = TestBroker::start();
+    let mut subscriber = Client::v5(broker.address(), "sub");
+    let mut publisher = Client::v5(broker.address(), "pub");
+    let mut ping = |client: &mut Client| {
+        client.send(&[0xc0, 0]);
+        // SUBACK comes before or after, as the cluster likes.
+        while client.read().kind() != 13 {}
+    };
+    for round in 0..200 {
+        let topic = format!("t/{round}");
+        subscriber.send_subscribe(1, &[(&topic, 0)], &[]);
+        ping(&mut subscriber);
+        ping(&mut subscriber);
+        publisher.publish(2, &topic, 1, b"x");
+        assert_eq!(publisher.read_kind(4).code(), 0, "round {round}: nobody was seen");
+    }
+}

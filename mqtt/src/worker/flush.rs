@@ -139,6 +139,8 @@ impl Worker {
     /// Ends the turn.
     pub(crate) fn flush(&mut self) {
         self.now = Instant::now();
+        // First: whoever publishes now on another worker finds the new subscriber.
+        self.send_routes();
         self.send_control();
         self.pump_dirty();
         if self.serve_waiting() {
@@ -177,7 +179,7 @@ impl Worker {
         let ops = std::mem::take(&mut self.turn.routes);
         let batch = RouteBatch { worker: self.id, batch: self.route_batch, ops };
         self.route_batch += 1;
-        self.shared.route_inbox.send(batch);
+        self.shared.routes.report(batch);
     }
 
     fn send_commands(&mut self) {
