@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use spanmq_session::Limits;
+use spanmq_session::{Limits, SharedStrategy};
 
 /// Everything the broker is started with.
 #[derive(Debug, Clone)]
@@ -28,6 +28,8 @@ pub struct BrokerConfig {
     pub minority: Minority,
     /// What a refused publish means to the client. Default: [`DenyAction::Ignore`].
     pub deny_action: DenyAction,
+    /// How a member of a shared group is picked. Default: [`SharedStrategy::RoundRobin`].
+    pub shared_strategy: SharedStrategy,
 }
 
 impl Default for BrokerConfig {
@@ -42,6 +44,7 @@ impl Default for BrokerConfig {
             subscribe_visibility: Visibility::Cluster,
             minority: Minority::Available,
             deny_action: DenyAction::Ignore,
+            shared_strategy: SharedStrategy::RoundRobin,
         }
     }
 }

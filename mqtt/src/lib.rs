@@ -25,6 +25,7 @@ mod store;
 mod sys;
 mod tls;
 mod transport;
+mod turns;
 mod view;
 mod worker;
 mod ws;

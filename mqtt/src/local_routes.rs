@@ -22,7 +22,7 @@ use crate::mail::Mail;
 use crate::mailbox::Mailbox;
 use crate::ports::{BoxFuture, Identity, Propose, ProposeError};
 use crate::shared::Shared;
-use crate::view::{View, ViewOp, ViewReader, ViewWriter, view};
+use crate::view::{Members, View, ViewOp, ViewReader, ViewWriter, view};
 
 /// Changes in one log entry at most (ARCHITECTURE §5).
 const CHANGES_PER_COMMAND: usize = 4_096;
@@ -48,6 +48,8 @@ pub(crate) enum RouteOp {
     Shared {
         filter: Arc<SharedFilter>,
         members: u32,
+        /// Of these, with a client that is connected.
+        online: u32,
     },
 }
 
@@ -115,7 +117,7 @@ pub(crate) struct NodeRoutes {
 struct Sums {
     view: ViewWriter,
     plain: HashMap<TopicFilter, u64>,
-    shared: HashMap<Arc<SharedFilter>, Vec<(u16, u32)>>,
+    shared: HashMap<Arc<SharedFilter>, Vec<Members>>,
 }
 
 impl NodeRoutes {
@@ -139,8 +141,9 @@ impl NodeRoutes {
                 RouteOp::Plain { filter, wanted } => {
                     sums.plain(worker, filter, wanted, &mut changes, &mut interest);
                 }
-                RouteOp::Shared { filter, members } => {
-                    sums.shared(worker, filter, members, &mut changes, &mut interest);
+                RouteOp::Shared { filter, members, online } => {
+                    let members = Members { worker, members, online };
+                    sums.shared(filter, members, &mut changes, &mut interest);
                 }
             }
         }
@@ -155,7 +158,7 @@ impl NodeRoutes {
         let sums = self.sums.lock();
         let plain = sums.plain.keys().map(|filter| RouteChange::Add(filter.as_str().into()));
         let shared = sums.shared.iter().map(|(filter, counts)| {
-            shared_change(filter, counts.iter().map(|(_, members)| members).sum())
+            shared_change(filter, counts.iter().map(|of| of.members).sum())
         });
         plain.chain(shared).collect()
     }
@@ -193,20 +196,20 @@ impl Sums {
 
     fn shared(
         &mut self,
-        worker: u16,
         filter: Arc<SharedFilter>,
-        members: u32,
+        now: Members,
         changes: &mut Vec<RouteChange>,
         interest: &mut Vec<InterestChange>,
     ) {
         let counts = self.shared.entry(filter.clone()).or_default();
-        let before: u32 = counts.iter().map(|(_, members)| members).sum();
-        counts.retain(|(of, _)| *of != worker);
-        if members > 0 {
-            counts.push((worker, members));
+        let before: u32 = counts.iter().map(|of| of.members).sum();
+        counts.retain(|of| of.worker != now.worker);
+        if now.members > 0 {
+            // By number: the row of members is the same for all.
+            counts.insert(counts.partition_point(|of| of.worker < now.worker), now);
         }
         let counts = counts.clone();
-        let after: u32 = counts.iter().map(|(_, members)| members).sum();
+        let after: u32 = counts.iter().map(|of| of.members).sum();
         if after == 0 {
             self.shared.remove(&filter);
         }

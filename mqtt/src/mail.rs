@@ -34,6 +34,8 @@ pub(crate) struct Delivery {
     pub(crate) plain: bool,
     /// Shared groups for which that worker was picked.
     pub(crate) groups: Vec<Arc<SharedFilter>>,
+    /// Workers whose members have not taken it, as bits.
+    pub(crate) passed: u64,
     /// `None` for QoS 0: nobody waits.
     pub(crate) ticket: Option<TicketAddress>,
 }

@@ -16,6 +16,7 @@ use crate::mailbox::Mailbox;
 use crate::metrics::Metrics;
 use crate::ports::Ports;
 use crate::store::StoreHandle;
+use crate::turns::Turns;
 
 pub(crate) struct Shared {
     pub(crate) config: BrokerConfig,
@@ -28,6 +29,7 @@ pub(crate) struct Shared {
     pub(crate) interest: Arc<InterestHub>,
     pub(crate) clients: Arc<Clients>,
     pub(crate) store: Option<StoreHandle>,
+    pub(crate) turns: Turns,
     pub(crate) started: Instant,
     connections: AtomicU64,
     stopping: AtomicBool,
@@ -47,6 +49,7 @@ impl Shared {
         workers: Vec<Mailbox<Mail>>,
         store: Option<StoreHandle>,
     ) -> Self {
+        let turns = Turns::new(config.shared_strategy, ports.identity.node);
         let interest = Arc::<InterestHub>::default();
         let topic_limits = TopicLimits {
             bytes_max: usize::from(limits.topic_bytes_max),
@@ -63,6 +66,7 @@ impl Shared {
             interest,
             clients: Arc::new(Clients::new()),
             store,
+            turns,
             started: Instant::now(),
             connections: AtomicU64::new(1),
             stopping: AtomicBool::new(false),

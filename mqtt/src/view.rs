@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use left_right::{Absorb, ReadHandle, ReadHandleFactory, WriteHandle};
+use spanmq_session::Share;
 use spanmq_topic::{FilterTable, SharedFilter, TopicFilter, TopicName};
 
 /// Workers as bits; more than 64 are never started.
@@ -13,14 +14,23 @@ pub(crate) type WorkerSet = u64;
 #[derive(Default)]
 pub(crate) struct View {
     plain: FilterTable<WorkerSet>,
-    shared: HashMap<Arc<SharedFilter>, Vec<(u16, u32)>>,
+    shared: HashMap<Arc<SharedFilter>, Vec<Members>>,
+}
+
+/// The members of a group on one worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Members {
+    pub(crate) worker: u16,
+    pub(crate) members: u32,
+    /// Of these, with a client that is connected.
+    pub(crate) online: u32,
 }
 
 pub(crate) enum ViewOp {
     /// These workers have plain subscribers now; 0 removes the filter.
     Plain { filter: TopicFilter, workers: WorkerSet },
     /// These workers have members of the group now.
-    Shared { filter: Arc<SharedFilter>, workers: Vec<(u16, u32)> },
+    Shared { filter: Arc<SharedFilter>, workers: Vec<Members> },
 }
 
 impl Absorb<ViewOp> for View {
@@ -87,14 +97,27 @@ impl ViewReader {
         workers
     }
 
-    /// Members of a group on each worker, and their sum.
-    pub(crate) fn members(&self, filter: &SharedFilter, into: &mut Vec<(u16, u32)>) {
+    /// Members of a group on each worker that may be chosen: the connected ones, or, if none is,
+    /// all of them.
+    pub(crate) fn members(&self, filter: &SharedFilter, into: &mut Vec<Share>) {
         into.clear();
         if let Some(view) = self.0.enter()
             && let Some(workers) = view.shared.get(filter)
         {
-            into.extend_from_slice(workers);
+            let online = workers.iter().any(|of| of.online > 0);
+            let count = |of: &Members| if online { of.online } else { of.members };
+            into.extend(workers.iter().map(|of| (u64::from(of.worker), count(of))));
         }
+    }
+
+    /// Whether a group has a connected member on a worker besides this one.
+    pub(crate) fn has_online_besides(&self, filter: &SharedFilter, worker: u64) -> bool {
+        self.0.enter().is_some_and(|view| {
+            let workers = view.shared.get(filter);
+            workers.is_some_and(|workers| {
+                workers.iter().any(|of| u64::from(of.worker) != worker && of.online > 0)
+            })
+        })
     }
 }
 

@@ -204,7 +204,7 @@ fn a_subscription_is_seen_by_all_workers_when_the_turn_that_read_it_has_ended() 
     let broker = TestBroker::start();
     let mut subscriber = Client::v5(broker.address(), "sub");
     let mut publisher = Client::v5(broker.address(), "pub");
-    let mut ping = |client: &mut Client| {
+    let ping = |client: &mut Client| {
         client.send(&[0xc0, 0]);
         // SUBACK comes before or after, as the cluster likes.
         while client.read().kind() != 13 {}

@@ -59,6 +59,7 @@ mod session_meta;
 mod shared_member;
 mod shared_picker;
 mod shared_strategy;
+mod shared_turn;
 mod subscribe_error;
 mod subscribed;
 mod subscription_ids;
@@ -110,6 +111,7 @@ pub use crate::{
     shared_member::SharedMember,
     shared_picker::SharedPicker,
     shared_strategy::SharedStrategy,
+    shared_turn::{Share, SharedTurn},
     subscribe_error::SubscribeError,
     subscribed::Subscribed,
     subscription_ids::SubscriptionIds,

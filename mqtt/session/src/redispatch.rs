@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use spanmq_topic::SharedFilter;
 
-use crate::{Message, QoS};
+use crate::{JournalOp, Message, QoS};
 
 /// A message that a member of a shared group gives back, to be picked again (MQTT 5.0 §4.8.2).
 #[derive(Debug, Clone, PartialEq)]
@@ -13,4 +13,6 @@ pub struct Redispatch {
     pub message: Arc<Message>,
     /// QoS it was to have.
     pub qos: QoS,
+    /// What the journal is told once another member has it; nothing without a journal.
+    pub op: Option<JournalOp>,
 }

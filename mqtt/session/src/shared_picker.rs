@@ -43,8 +43,10 @@ impl SharedPicker {
             || members.iter().enumerate().filter(move |(_, member)| rank(member) == Some(best));
         let count = candidates().count() as u64;
         let (choice, state) = match strategy_input {
-            (SharedStrategy::RoundRobin, _) => (self.state % count, self.state.wrapping_add(1)),
-            (SharedStrategy::Random, _) => {
+            (SharedStrategy::RoundRobin | SharedStrategy::RoundRobinPerGroup, _) => {
+                (self.state % count, self.state.wrapping_add(1))
+            }
+            (SharedStrategy::Random | SharedStrategy::Local, _) => {
                 let next = self.state.wrapping_add(GOLDEN);
                 (mix(next) % count, next)
             }
@@ -66,14 +68,14 @@ impl SharedPicker {
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// The finalizer of SplitMix64.
-const fn mix(state: u64) -> u64 {
+pub(crate) const fn mix(state: u64) -> u64 {
     let state = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let state = (state ^ (state >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     state ^ (state >> 31)
 }
 
 /// FNV-1a, finalized. The same on each node and in each release, unlike the hasher of std.
-fn hash(text: &str) -> u64 {
+pub(crate) fn hash(text: &str) -> u64 {
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
     mix(text.bytes().fold(0xCBF2_9CE4_8422_2325, step))
 }

@@ -7,8 +7,12 @@ pub enum SharedStrategy {
     /// One after the other. Default.
     #[default]
     RoundRobin,
+    /// The same: a turn belongs to a group on one node in any case.
+    RoundRobinPerGroup,
     /// Any, with equal chances.
     Random,
+    /// Any of the publisher's node; any other if it has none.
+    Local,
     /// The same one until it goes.
     Sticky,
     /// One for each publishing client, as long as the members stay.

@@ -302,7 +302,8 @@ impl Worker {
         let Some(slot) = self.slots.get(key) else { return };
         for (filter, _) in slot.session.subscriptions() {
             if let spanmq_topic::Subscription::Shared(shared) = filter {
-                self.table.set_online(key.index, shared, online);
+                let op = self.table.set_online(key.index, shared, online);
+                op.into_iter().for_each(|op| self.turn.route(op));
             }
         }
     }

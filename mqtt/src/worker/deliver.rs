@@ -23,11 +23,11 @@ impl Worker {
     pub(super) fn on_deliveries(&mut self, batch: Vec<Delivery>) {
         let bytes = batch.iter().map(|delivery| delivery.message.payload.len()).sum();
         self.shared.workers[usize::from(self.id)].release(batch.len(), bytes);
-        for Delivery { message, plain, groups, ticket } in batch {
+        for Delivery { message, plain, groups, passed, ticket } in batch {
             let ticket = ticket.map(|address| self.tickets.open(Owner::Worker(address)));
             let mut matched = plain && self.deliver_plain(&message, ticket);
             for filter in &groups {
-                matched |= self.deliver_group(&message, filter, ticket);
+                matched |= self.deliver_group(&message, filter, ticket, passed);
             }
             if let Some(ticket) = ticket {
                 let outcome = if matched { Outcome::Held } else { Outcome::NoSubscribers };

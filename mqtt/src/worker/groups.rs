@@ -1,5 +1,6 @@
-//! Shared groups of this worker: a member that is full is passed over, and when all are full an
-//! acknowledged message waits, which slows its publisher down instead of losing it.
+//! Shared groups of this worker: a member that is full is passed over, a worker whose members all
+//! are passes the message on, and when nobody on this node has room an acknowledged message waits,
+//! which slows its publisher down instead of losing it.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -9,7 +10,6 @@ use spanmq_session::{DropReason, Message};
 use spanmq_topic::SharedFilter;
 
 use super::Worker;
-use crate::mail::SlotKey;
 use crate::ports::Outcome;
 
 /// How long a message waits for room; then its publisher is told 0x97.
@@ -31,21 +31,24 @@ struct Entry {
 }
 
 impl Worker {
-    /// Gives the message to one member of a group on this worker. False: there is none.
+    /// Gives the message to one member of a group: on this worker, or on one that has not `passed`
+    /// it yet. If all are full it waits here. False: there is none.
     pub(super) fn deliver_group(
         &mut self,
         message: &Arc<Message>,
         filter: &Arc<SharedFilter>,
         ticket: Option<u32>,
+        passed: u64,
     ) -> bool {
         let behind_others = self.waiting.groups.contains_key(filter);
-        match if behind_others { None } else { self.offer_group(message, filter, ticket) } {
-            Some(taken) => taken,
-            None => {
-                self.wait_for_room(message, filter, ticket);
-                true
-            }
+        let offered = if behind_others { None } else { self.offer_group(message, filter, ticket) };
+        if offered == Some(true) || self.pass_on(message, filter, ticket, passed) {
+            return true;
         }
+        if offered.is_none() {
+            self.wait_for_room(message, filter, ticket);
+        }
+        offered.is_none()
     }
 
     /// `None`: all members are full.
@@ -132,22 +135,6 @@ impl Worker {
         if let Some(queue) = self.waiting.groups.get_mut(filter) {
             queue.push_front(entry);
             self.waiting.len += 1;
-        }
-    }
-
-    /// What a member has not taken goes to another member on this worker (MQTT 5.0 §4.8.2).
-    pub(super) fn give_back_shared(&mut self, key: SlotKey) {
-        let Some(slot) = self.slots.get_mut(key) else { return };
-        let mut back = Vec::new();
-        let table = &self.table;
-        let elsewhere = |filter: &SharedFilter| table.has_other_member(filter, key.index);
-        slot.session.reclaim_shared(elsewhere, &mut back, &mut self.scratch.ops);
-        self.journal(key);
-        for spanmq_session::Redispatch { filter, message, .. } in back {
-            let tried = [u64::from(key.index)];
-            if let Some((slot, options)) = self.table.pick(&filter, &message, &tried) {
-                self.deliver_one(slot, &message, &options, None);
-            }
         }
     }
 }

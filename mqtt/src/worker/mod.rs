@@ -4,6 +4,7 @@
 //! sockets, other workers, peers, links, the store and Raft; [`Worker::flush`] hands each of them
 //! one batch at the end of the turn (PERFORMANCE.md, the three rules).
 
+mod choice;
 mod close;
 mod connect;
 mod control;
@@ -11,6 +12,7 @@ mod deliver;
 mod durable;
 mod far;
 mod flush;
+mod give_back;
 mod groups;
 pub(crate) mod moving;
 mod packets;
@@ -32,7 +34,7 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
-use spanmq_session::{JournalOp, MatchedOptions, Outgoing};
+use spanmq_session::{JournalOp, MatchedOptions, Outgoing, Share};
 use spanmq_state::SharedGroup;
 use spanmq_topic::SharedFilter;
 use tokio::sync::oneshot;
@@ -74,8 +76,10 @@ pub(crate) struct Worker {
     /// Parsed forms of shared groups, by the address of the replicated one.
     group_filters: HashMap<usize, (Arc<SharedGroup>, Arc<SharedFilter>)>,
     ids: MessageIds,
-    /// Turn of the spreading of shared messages; workers begin at different places.
-    spread: u32,
+    /// The node's turns of shared groups, as far as this worker has asked for them.
+    turns: HashMap<Arc<SharedFilter>, crate::turns::Turn>,
+    given: slab::Slab<choice::Given>,
+    given_back: slab::Slab<give_back::GivenBack>,
     /// Number of the batch of route changes that this turn will send.
     route_batch: u64,
     /// All batches up to this one are visible.
@@ -98,7 +102,8 @@ struct Scratch {
     outgoing: Vec<Outgoing>,
     ops: Vec<JournalOp>,
     properties: Vec<u8>,
-    members: Vec<(u16, u32)>,
+    workers: Vec<Share>,
+    nodes: Vec<Share>,
 }
 
 /// Wakes the task that ends the turn: it runs after all tasks that were ready before it.
@@ -135,13 +140,13 @@ pub(crate) type WorkerCell = Rc<RefCell<Worker>>;
 impl Worker {
     pub(crate) fn new(id: u16, shared: Arc<Shared>, view: ViewReader) -> WorkerCell {
         let routes = shared.ports.routes.reader();
-        let workers = shared.workers.len();
+        let (workers, strategy) = (shared.workers.len(), shared.config.shared_strategy);
         Rc::new(RefCell::new(Self {
             id,
             store: StoreTurn::new(&shared),
             shared,
             slots: Slots::default(),
-            table: Table::default(),
+            table: Table::new(strategy),
             view,
             routes,
             tickets: Tickets::default(),
@@ -150,7 +155,9 @@ impl Worker {
             timers: Timers::default(),
             group_filters: HashMap::new(),
             ids: MessageIds::new(),
-            spread: u32::from(id) * 7,
+            turns: HashMap::new(),
+            given: slab::Slab::new(),
+            given_back: slab::Slab::new(),
             route_batch: 1,
             routes_visible: 0,
             parked: VecDeque::new(),

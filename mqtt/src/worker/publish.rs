@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use spanmq_session::{Message, Origin, PublishAnswer, QoS};
-use spanmq_state::{NodeId, SharedGroup};
 use spanmq_topic::{SharedFilter, TopicFilter};
 
 use super::Worker;
@@ -14,21 +13,11 @@ use crate::codec::kind;
 use crate::mail::{Delivery, SlotKey, TicketAddress};
 use crate::ports::{Done, Forward, LinkForward, Outcome, Outcomes};
 
-/// Shared groups whose parsed form is kept.
-const GROUP_FILTERS_MAX: usize = 4_096;
-
 /// A batch that came from outside of the workers and waits for its answers.
 pub(crate) struct OuterBatch {
     outcomes: Vec<Outcome>,
     open: usize,
     done: Done<Outcomes>,
-}
-
-/// Where the rest of a group's work goes besides this worker.
-enum Picked {
-    Nobody,
-    Node(u64),
-    Worker(u16),
 }
 
 impl Worker {
@@ -113,7 +102,7 @@ impl Worker {
         matched
     }
 
-    fn deliver_to(
+    pub(super) fn deliver_to(
         &mut self,
         worker: u16,
         message: &Arc<Message>,
@@ -124,84 +113,7 @@ impl Worker {
         self.hold(ticket);
         let ticket = ticket.map(|ticket| TicketAddress { worker: self.id, ticket });
         let message = message.clone();
-        self.turn.deliver(worker, Delivery { message, plain, groups, ticket });
-    }
-
-    /// The group's name and filter in our form, made once per state of the group.
-    fn group_filter(&mut self, group: &Arc<SharedGroup>) -> Option<Arc<SharedFilter>> {
-        let address = Arc::as_ptr(group) as usize;
-        if let Some((_, filter)) = self.group_filters.get(&address) {
-            return Some(filter.clone());
-        }
-        if self.group_filters.len() >= GROUP_FILTERS_MAX {
-            self.group_filters.clear();
-        }
-        let filter = TopicFilter::new(group.filter.clone()).ok()?;
-        let filter = Arc::new(SharedFilter { group: group.group.clone(), filter });
-        // Holding the group keeps its address from being used again.
-        self.group_filters.insert(address, (group.clone(), filter.clone()));
-        Some(filter)
-    }
-
-    /// One member of the group in the whole cluster.
-    fn route_group(
-        &mut self,
-        message: &Arc<Message>,
-        filter: &Arc<SharedFilter>,
-        members: &[(NodeId, u32)],
-        lane: u64,
-        ticket: Option<u32>,
-    ) -> bool {
-        match self.pick(members, filter) {
-            Picked::Nobody => false,
-            Picked::Worker(worker) if worker == self.id => {
-                self.deliver_group(message, filter, ticket)
-            }
-            Picked::Worker(worker) => {
-                self.deliver_to(worker, message, false, vec![filter.clone()], ticket);
-                true
-            }
-            Picked::Node(node) => {
-                self.hold(ticket);
-                let groups = vec![(filter.group.clone(), filter.filter.as_str().into())];
-                let message = message.clone();
-                let forward = Forward { message, plain: false, groups, lane };
-                self.turn.forward(node, forward, ticket);
-                true
-            }
-        }
-    }
-
-    /// Picks a node by its share of the members, and on this node a worker likewise, one after the
-    /// other: chance would fill one queue while another is empty. What this
-    /// node knows of itself is newer than the replicated count.
-    fn pick(&mut self, replicated: &[(NodeId, u32)], filter: &SharedFilter) -> Picked {
-        let me = self.shared.ports.identity.node;
-        let mut members = std::mem::take(&mut self.scratch.members);
-        self.view.members(filter, &mut members);
-        let local: u32 = members.iter().map(|(_, members)| members).sum();
-        let remote = replicated.iter().filter(|(node, _)| *node != me);
-        let total = local + remote.clone().map(|(_, members)| members).sum::<u32>();
-        let picked = if total == 0 {
-            Picked::Nobody
-        } else {
-            self.spread = self.spread.wrapping_add(1);
-            let mut choice = self.spread % total;
-            let mut step = |share: u32| {
-                let hit = choice < share;
-                choice = choice.wrapping_sub(share);
-                hit
-            };
-            match members.iter().find(|(_, members)| step(*members)) {
-                Some((worker, _)) => Picked::Worker(*worker),
-                None => remote
-                    .clone()
-                    .find(|(_, members)| step(*members))
-                    .map_or(Picked::Nobody, |(node, _)| Picked::Node(*node)),
-            }
-        };
-        self.scratch.members = members;
-        picked
+        self.turn.deliver(worker, Delivery { message, plain, groups, passed: 0, ticket });
     }
 
     /// One more destination that will answer.
@@ -218,6 +130,8 @@ impl Worker {
             Owner::Flow { key, flow } => self.answer_flow(key, flow, outcome),
             Owner::Worker(address) => self.turn.answer(address.worker, address.ticket, outcome),
             Owner::Batch { batch, index } => self.answer_outer(batch, index, outcome),
+            Owner::Given { index } => self.on_given(index, outcome),
+            Owner::GivenBack { index } => self.on_given_back(index, outcome),
         }
     }
 
@@ -279,8 +193,7 @@ impl Worker {
                 // Only members here: the publisher's node has picked this one.
                 let Ok(filter) = TopicFilter::new(filter) else { continue };
                 let filter = Arc::new(SharedFilter { group, filter });
-                let (message, lane) = (&forward.message, forward.lane);
-                matched |= self.route_group(message, &filter, &[], lane, Some(ticket));
+                matched |= self.route_group_here(&forward.message, &filter, Some(ticket));
             }
             let outcome = if matched { Outcome::Held } else { Outcome::NoSubscribers };
             self.release(ticket, outcome);

@@ -25,6 +25,14 @@ struct Group {
     picker: SharedPicker,
 }
 
+impl Group {
+    fn report(&self, filter: Arc<SharedFilter>) -> RouteOp {
+        let count = |count| u32::try_from(count).unwrap_or(u32::MAX);
+        let online = self.members.iter().filter(|member| member.online).count();
+        RouteOp::Shared { filter, members: count(self.members.len()), online: count(online) }
+    }
+}
+
 struct Member {
     slot: u32,
     options: SubscriptionOptions,
@@ -50,6 +58,7 @@ impl SharedMember for Member {
 pub(crate) struct Table {
     plain: FilterTable<Subscribers>,
     shared: HashMap<Arc<SharedFilter>, Group>,
+    strategy: SharedStrategy,
 }
 
 /// What adding a subscription meant.
@@ -61,6 +70,10 @@ pub(crate) struct Added {
 }
 
 impl Table {
+    pub(crate) fn new(strategy: SharedStrategy) -> Self {
+        Self { strategy, ..Self::default() }
+    }
+
     /// Adds a subscription or replaces its options. `batch` is the number of the batch that will
     /// carry the reported change.
     pub(crate) fn add(
@@ -106,7 +119,7 @@ impl Table {
         batch: u64,
     ) -> Added {
         if !self.shared.contains_key(shared) {
-            let picker = SharedPicker::new(SharedStrategy::default(), false, u64::from(slot));
+            let picker = SharedPicker::new(self.strategy, false, u64::from(slot));
             let group = Group { batch, members: Vec::new(), picker };
             self.shared.insert(Arc::new(shared.clone()), group);
         }
@@ -116,13 +129,14 @@ impl Table {
         let filter = filter.clone();
         let Some(group) = self.shared.get_mut(shared) else { return Added { batch, op: None } };
         if let Some(member) = group.members.iter_mut().find(|member| member.slot == slot) {
+            let changed = member.online != online;
             (member.options, member.online) = (options, online);
-            return Added { batch: group.batch, op: None };
+            let op = changed.then(|| group.report(filter));
+            return Added { batch: group.batch, op };
         }
         group.members.push(Member { slot, options, online });
         group.batch = batch;
-        let members = u32::try_from(group.members.len()).unwrap_or(u32::MAX);
-        Added { batch, op: Some(RouteOp::Shared { filter, members }) }
+        Added { batch, op: Some(group.report(filter)) }
     }
 
     /// Removes a subscription; yields what to report.
@@ -144,24 +158,39 @@ impl Table {
                 let group = self.shared.get_mut(shared)?;
                 let at = group.members.iter().position(|member| member.slot == slot)?;
                 group.members.remove(at);
-                let members = u32::try_from(group.members.len()).unwrap_or(u32::MAX);
-                if members == 0 {
+                let op = group.report(filter);
+                if group.members.is_empty() {
                     self.shared.remove(shared);
                 }
-                Some(RouteOp::Shared { filter, members })
+                Some(op)
             }
         }
     }
 
     /// Says whether the client of a group's member is connected; others are preferred if not.
-    pub(crate) fn set_online(&mut self, slot: u32, shared: &SharedFilter, online: bool) {
-        let member = self
-            .shared
-            .get_mut(shared)
-            .and_then(|group| group.members.iter_mut().find(|member| member.slot == slot));
-        if let Some(member) = member {
-            member.online = online;
-        }
+    /// Yields what to report.
+    pub(crate) fn set_online(
+        &mut self,
+        slot: u32,
+        shared: &SharedFilter,
+        online: bool,
+    ) -> Option<RouteOp> {
+        let filter = self.shared.get_key_value(shared)?.0.clone();
+        let group = self.shared.get_mut(shared)?;
+        let member = group.members.iter_mut().find(|member| member.slot == slot)?;
+        let changed = std::mem::replace(&mut member.online, online) != online;
+        changed.then(|| group.report(filter))
+    }
+
+    /// What a member of a group gets messages with.
+    pub(crate) fn options_of(
+        &self,
+        slot: u32,
+        filter: &Arc<SharedFilter>,
+    ) -> Option<MatchedOptions> {
+        let group = self.shared.get(filter)?;
+        let member = group.members.iter().find(|member| member.slot == slot)?;
+        Some(member.options.matched(false)?.for_shared(filter.clone()))
     }
 
     /// Whether a group has a connected member on this worker besides one.
@@ -250,8 +279,15 @@ mod tests {
             Some(RouteOp::Shared { members, .. }) => members,
             other => panic!("{other:?}"),
         };
+        let online = |op: Option<RouteOp>| match op {
+            Some(RouteOp::Shared { online, .. }) => online,
+            other => panic!("{other:?}"),
+        };
         assert_eq!(members(table.add(1, &filter, options, true, 1).op), 1);
         assert_eq!(members(table.add(2, &filter, options, true, 2).op), 2);
+        let Subscription::Shared(shared) = &filter else { panic!("{filter:?}") };
+        assert_eq!(online(table.set_online(1, shared, false)), 1);
+        assert!(table.set_online(1, shared, false).is_none());
         assert_eq!(members(table.remove(1, &filter)), 1);
         assert_eq!(members(table.remove(2, &filter)), 0);
     }

@@ -14,6 +14,10 @@ pub(crate) enum Owner {
     Worker(TicketAddress),
     /// One message of a batch that came from outside of the workers.
     Batch { batch: u32, index: u32 },
+    /// A message for a shared group, of which a member on another node was chosen.
+    Given { index: u32 },
+    /// A session of this worker that gave a message of a shared group back.
+    GivenBack { index: u32 },
 }
 
 #[derive(Debug)]

@@ -98,6 +98,10 @@ fn a_wrong_value_says_what_is_expected() {
         ("authentication = 3", "`authentication`: 3 is not a list in brackets"),
         ("durability = disk", "`durability`: disk is not one of memory, local, local_fsync"),
         (
+            "mqtt.shared_subscription_strategy = round_robbin",
+            "round_robbin is not one of random, round_robin, round_robin_per_group, local, sticky, hash_clientid, hash_topic",
+        ),
+        (
             "node.name = spanmq",
             "`node.name`: spanmq is not allowed: a node name is NAME@HOST with exactly one `@`, such as spanmq@10.0.0.1",
         ),

@@ -7,7 +7,7 @@ use anyhow::Context;
 use spanmq_api::ApiConfig;
 use spanmq_config::{
     Config, DenyAction as ConfigDeny, Durability as ConfigDurability, Listener, ListenerKind,
-    ServerTls, SubscribeVisibility, TlsVerify,
+    ServerTls, SharedStrategy as ConfigStrategy, SubscribeVisibility, TlsVerify,
 };
 use spanmq_link_protocol::expiry::ExpirySettings;
 use spanmq_linking::LinkingConfig;
@@ -17,7 +17,7 @@ use spanmq_mqtt::config::{
 };
 use spanmq_port::{Credentials, DialMap, GivenFiles, JoinToken};
 use spanmq_raft::{Formation, PortSecurity, RaftOptions};
-use spanmq_session::Limits;
+use spanmq_session::{Limits, SharedStrategy};
 
 /// Descriptors kept for files, peers and the API (SECURITY L4).
 const DESCRIPTORS_RESERVED: u64 = 256;
@@ -132,8 +132,21 @@ pub(crate) fn broker(config: &Config) -> anyhow::Result<BrokerConfig> {
             ConfigDeny::Ignore => DenyAction::Ignore,
             ConfigDeny::Disconnect => DenyAction::Disconnect,
         },
+        shared_strategy: shared_strategy(config.mqtt.shared_subscription_strategy),
         ..BrokerConfig::default()
     })
+}
+
+fn shared_strategy(strategy: ConfigStrategy) -> SharedStrategy {
+    match strategy {
+        ConfigStrategy::Random => SharedStrategy::Random,
+        ConfigStrategy::RoundRobin => SharedStrategy::RoundRobin,
+        ConfigStrategy::RoundRobinPerGroup => SharedStrategy::RoundRobinPerGroup,
+        ConfigStrategy::Local => SharedStrategy::Local,
+        ConfigStrategy::Sticky => SharedStrategy::Sticky,
+        ConfigStrategy::HashClientid => SharedStrategy::HashClientid,
+        ConfigStrategy::HashTopic => SharedStrategy::HashTopic,
+    }
 }
 
 /// Connections that the descriptor limit allows beside everything else.

@@ -3,7 +3,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use spanmq_topic::{SharedFilter, Subscription};
 
 use super::rig::{QOS0, QOS1, QOS2, Rig, filter, message, topic};
-use crate::{MatchedOptions, Message, Redispatch, SharedMember, SharedPicker, SharedStrategy};
+use crate::{
+    MatchedOptions, Message, Redispatch, SharedMember, SharedPicker, SharedStrategy, SharedTurn,
+};
 
 #[derive(Clone, Copy)]
 struct Member {
@@ -145,10 +147,72 @@ fn what_a_member_has_not_acknowledged_goes_back_but_not_qos_2_in_flight() {
     deliver(&mut rig, 6, QOS1, &lonely);
 
     let mut back = Vec::new();
-    rig.session.reclaim_shared(|filter| *filter == *group, &mut back, &mut rig.ops);
+    rig.session.reclaim_shared(|filter, _, _| *filter == *group, &mut back);
+    rig.ops.extend(back.iter().filter_map(|back| back.op.clone()));
     let short = |back: &Redispatch| (back.message.payload[0], back.qos, back.filter.clone());
     let back: Vec<_> = back.iter().map(short).collect();
     assert_eq!(back, [(2, QOS1, group.clone()), (5, QOS2, group)]);
     rig.reconnect();
     assert_eq!(rig.pumped(), [(1, 1, true), (3, 3, true), (4, 4, true), (6, 5, false)]);
+}
+
+const NODES: [(u64, u32); 3] = [(1, 1), (2, 3), (5, 2)];
+
+fn nodes_of(strategy: SharedStrategy, here: u64, from: impl Fn(u8) -> Message) -> Vec<u64> {
+    let mut turn = SharedTurn::new(strategy, 0);
+    (0..60).map(|i| turn.node(&NODES, here, &from(i)).unwrap().0).collect()
+}
+
+fn count(picked: &[u64], node: u64) -> usize {
+    picked.iter().filter(|picked| **picked == node).count()
+}
+
+#[test]
+fn in_turn_each_node_gets_the_share_of_its_members_and_each_place_once_a_round() {
+    let mut turn = SharedTurn::new(SharedStrategy::RoundRobin, 0);
+    let round: Vec<_> = (0..7).map(|_| turn.node(&NODES, 1, &message(1, QOS0)).unwrap()).collect();
+    assert_eq!(round, [(1, 0), (2, 0), (2, 1), (2, 2), (5, 0), (5, 1), (1, 0)]);
+    let places: Vec<_> = (0..3)
+        .map(|place| turn.worker(&[(0, 1), (3, 2)], Some(place), &message(1, QOS0)))
+        .collect();
+    assert_eq!(places, [Some(0), Some(3), Some(3)]);
+    assert_eq!(turn.node(&[], 1, &message(1, QOS0)), None);
+    assert_eq!(turn.node(&[(1, 0)], 1, &message(1, QOS0)), None);
+}
+
+#[test]
+fn local_leaves_the_node_only_when_it_has_no_member() {
+    assert_eq!(nodes_of(SharedStrategy::Local, 5, |_| message(1, QOS0)), [5; 60]);
+    let picked = nodes_of(SharedStrategy::Local, 9, |_| message(1, QOS0));
+    assert!(NODES.iter().all(|(node, _)| count(&picked, *node) > 0), "{picked:?}");
+}
+
+#[test]
+fn random_and_the_hashes_follow_the_shares_and_a_hash_is_the_same_from_every_node() {
+    let by_topic = |i: u8| Message { topic: topic(&format!("t/{i}")), ..message(1, QOS0) };
+    for strategy in [SharedStrategy::Random, SharedStrategy::HashTopic] {
+        let picked = nodes_of(strategy, 1, by_topic);
+        // Shares of 10, 30 and 20.
+        assert!((3..20).contains(&count(&picked, 1)), "{strategy:?} {picked:?}");
+        assert!((20..42).contains(&count(&picked, 2)), "{strategy:?} {picked:?}");
+    }
+    let hashed = |here| nodes_of(SharedStrategy::HashTopic, here, by_topic);
+    assert_eq!(hashed(1), hashed(5));
+    let by_client = |i: u8| Message { from: format!("c{i}").into(), ..message(1, QOS0) };
+    assert_eq!(
+        nodes_of(SharedStrategy::HashTopic, 1, by_client).iter().min(),
+        nodes_of(SharedStrategy::HashTopic, 1, by_client).iter().max()
+    );
+}
+
+#[test]
+fn sticky_keeps_its_node_while_that_has_members() {
+    let mut turn = SharedTurn::new(SharedStrategy::Sticky, 3);
+    let mut pick = |nodes: &[(u64, u32)]| turn.node(nodes, 1, &message(1, QOS0)).unwrap().0;
+    let first = pick(&NODES);
+    assert_eq!([pick(&NODES), pick(&NODES)], [first; 2]);
+    let others: Vec<_> = NODES.iter().copied().filter(|(node, _)| *node != first).collect();
+    let second = pick(&others);
+    assert_ne!(second, first);
+    assert_eq!(pick(&NODES), second, "it does not go back");
 }
