@@ -156,3 +156,20 @@ fn a_3_1_1_session_stays_when_it_is_not_clean() {
     let kinds = [client.read().kind(), client.read().kind()];
     assert!(kinds.contains(&3) && kinds.contains(&4));
 }
+
+#[test]
+fn a_will_with_message_expiry_0_is_accepted() {
+    let broker = TestBroker::start();
+    let mut watcher = watcher(&broker);
+    let mut client = Client::dial(broker.address(), true);
+    let mut connect = Connect::new("c").will("w/c", b"at once", 1, true);
+    connect.will_properties = vec![0x02, 0, 0, 0, 0];
+    assert_eq!(client.connect(&connect).body[1], 0);
+    drop(client);
+    // It expired when it was published: nobody gets it, and it is not retained.
+    eventually("the will", || broker.handle.metrics().wills_published.get() == 1);
+    watcher.assert_silent();
+    let mut late = Client::v5(broker.address(), "late");
+    late.subscribe("w/#", 0);
+    late.assert_silent();
+}

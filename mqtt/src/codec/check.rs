@@ -5,7 +5,7 @@
 //! library then only turns it into values. PUBLISH, being the hot path, is parsed in `publish`.
 
 use super::bad::BadPacket;
-use super::property::{Place, properties};
+use super::property::{Place, Value, properties};
 use super::reader::Reader;
 use super::{Version, kind};
 
@@ -100,6 +100,30 @@ fn connect(version: Version, mut reader: Reader<'_>) -> Result<(), BadPacket> {
         reader.binary()?;
     }
     reader.finish()
+}
+
+/// Where in the body of a checked 5.0 CONNECT the message expiry of its will stands, if it is 0.
+pub(super) fn zero_will_expiry(body: &[u8]) -> Option<usize> {
+    let mut reader = Reader::new(body);
+    reader.binary().ok()?;
+    reader.u8().ok()?;
+    if reader.u8().ok()? & 0x04 == 0 {
+        return None;
+    }
+    reader.u16().ok()?;
+    connect_properties(&mut reader).ok()?;
+    reader.string().ok()?;
+    let (mut len, mut found) = (0, None);
+    properties(&mut reader, Place::WILL, |id, value| {
+        if (id, value) == (0x02, Value::Four(0)) {
+            found = Some(len + 1);
+        }
+        len += 1 + value.size();
+        Ok(())
+    })
+    .ok()?;
+    let list = body.len().checked_sub(reader.rest().len() + len)?;
+    found.map(|at| list + at)
 }
 
 fn connect_properties(reader: &mut Reader<'_>) -> Result<(), BadPacket> {

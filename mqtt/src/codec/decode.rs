@@ -70,6 +70,7 @@ pub(crate) fn decode(version: Version, frame: Frame, bytes: &[u8]) -> Result<Pac
         kind::PUBCOMP => Ok(Packet::PubComp(ack(body)?)),
         kind::PINGREQ => Ok(Packet::PingReq),
         kind::AUTH => Ok(Packet::Auth),
+        kind::CONNECT if version.is_v5() => decode_connect_v5(frame, bytes),
         _ if version.is_v5() => decode_v5(bytes),
         _ => decode_v3(bytes),
     }
@@ -105,6 +106,24 @@ fn decode_v3(bytes: &[u8]) -> Result<Packet, BadPacket> {
         }
         _ => Err(BadPacket::Malformed("not a packet of a client")),
     }
+}
+
+/// The library refuses a will with message expiry 0, which the specification allows (MQTT 5.0
+/// §3.1.3.2.4 names no exception). It reads 1 instead.
+fn decode_connect_v5(frame: Frame, bytes: &[u8]) -> Result<Packet, BadPacket> {
+    let body = bytes.get(frame.header..).unwrap_or_default();
+    let Some(at) = check::zero_will_expiry(body) else { return decode_v5(bytes) };
+    let mut changed = bytes.to_vec();
+    if let Some(last) = changed.get_mut(frame.header + at + 3) {
+        *last = 1;
+    }
+    let mut packet = decode_v5(&changed)?;
+    if let Packet::Connect(connect) = &mut packet
+        && let Some(will) = &mut connect.will
+    {
+        will.properties.message_expiry = Some(0);
+    }
+    Ok(packet)
 }
 
 fn decode_v5(bytes: &[u8]) -> Result<Packet, BadPacket> {
@@ -256,6 +275,29 @@ mod tests {
         assert_eq!(connect.will.as_ref().unwrap().delay_secs, 5);
         assert_eq!(connect.username.as_deref(), Some("u"));
         assert!(!format!("{connect:?}").contains("Password(b"));
+    }
+
+    #[test]
+    fn a_will_may_expire_at_once() {
+        let will = |properties: &[u8]| {
+            let mut body = b"\x00\x04MQTT\x05\x06\x00\x3c".to_vec();
+            body.extend(b"\x05\x11\x00\x00\x00\x0a\x00\x01c");
+            body.push(u8::try_from(properties.len()).unwrap());
+            body.extend(properties);
+            body.extend(b"\x00\x01t\x00\x02hi");
+            let mut bytes = vec![0x10, u8::try_from(body.len()).unwrap()];
+            bytes.extend(body);
+            let Ok(Packet::Connect(connect)) = packet(Version::V5, &bytes) else { panic!() };
+            connect.will.unwrap()
+        };
+        let properties =
+            b"\x26\x00\x01k\x00\x02\x02v\x03\x00\x01x\x02\x00\x00\x00\x00\x18\x00\x00\x00\x05";
+        let read = will(properties);
+        assert_eq!((read.properties.message_expiry, read.delay_secs), (Some(0), 5));
+        assert_eq!(&*read.properties.user[0].1, "\u{2}v");
+        assert_eq!(read.properties.content_type.as_deref(), Some("x"));
+        assert_eq!(will(b"\x02\x00\x00\x00\x07").properties.message_expiry, Some(7));
+        assert_eq!(will(b"").properties.message_expiry, None);
     }
 
     #[test]

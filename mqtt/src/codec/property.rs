@@ -30,6 +30,20 @@ pub(crate) enum Value<'a> {
     Pair(&'a str, &'a str),
 }
 
+impl Value<'_> {
+    /// Bytes on the wire, but for those of a variable byte integer, whose form is not known here.
+    pub(crate) fn size(self) -> usize {
+        match self {
+            Self::Byte(_) | Self::Var(_) => 1,
+            Self::Two(_) => 2,
+            Self::Four(_) => 4,
+            Self::Binary(bytes) => 2 + bytes.len(),
+            Self::Text(text) => 2 + text.len(),
+            Self::Pair(key, value) => 4 + key.len() + value.len(),
+        }
+    }
+}
+
 #[derive(Clone, Copy)]
 enum Kind {
     /// A byte that is 0 or 1.
