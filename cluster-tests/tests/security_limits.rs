@@ -386,3 +386,31 @@ fn a_subscriber_that_never_reads_costs_a_bounded_output_and_is_dropped() -> anyh
         Ok(())
     })
 }
+
+// L10: a node with little memory is filled until it says no; whoever is in stays.
+#[test]
+fn above_the_memory_mark_publishes_and_new_connections_are_refused() -> anyhow::Result<()> {
+    let options = NodeOptions {
+        config: Some("limits.memory_bytes = 256MB\nlimits.memory_high_percent = 75\n".to_owned()),
+        ..NodeOptions::default()
+    };
+    let cluster = Cluster::start_with("memory-mark", 1, &options)?;
+    let node = &cluster.nodes[0];
+    let mut filler = Client::simple(node.mqtt_port(), "filler")?;
+    let payload = vec![b'x'; 900 * 1024];
+    let mut taken = 0;
+    let code = loop {
+        match filler.publish_retained(&format!("fill/{taken}"), &payload, 1)? {
+            0 | 0x10 => taken += 1,
+            code => break code,
+        }
+        anyhow::ensure!(taken < 400, "{} KiB and no refusal", rss_kib(node)?);
+    };
+    assert_eq!(code, 0x97, "after {taken}");
+    assert!(rss_kib(node)? > 150 * 1024, "refused at {} KiB", rss_kib(node)?);
+    let refused = Client::try_connect(node.mqtt_port(), &Connect::new("newcomer"));
+    assert!(refused.is_err(), "{:?}", refused.map(|(_, connack)| connack));
+    filler.expect_silence()?;
+    filler.publish("fill/more", b"x", 0)?;
+    filler.expect_silence()
+}
