@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use left_right::ReadHandleFactory;
 use ntex_net::DefaultRuntime;
 use ntex_rt::{Arbiter, System};
 use parking_lot::Mutex;
