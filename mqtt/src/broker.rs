@@ -26,6 +26,8 @@ use crate::tls::{Acceptor, TlsError};
 use crate::worker::{self, Worker, ask};
 
 const QUOTA_EXCEEDED: u8 = 0x97;
+/// Connections that the system completes before they are accepted; it may have a lower limit.
+const BACKLOG: i32 = 4_096;
 /// Worker sets are 64 bits wide.
 const WORKERS_MAX: usize = 64;
 
@@ -130,14 +132,25 @@ fn bind(config: &ListenerConfig) -> Result<Listening, StartError> {
         }
     };
     let bind = |source| StartError::Bind { listener: listener.clone(), address, source };
-    let socket = std::net::TcpListener::bind(address).map_err(bind)?;
-    socket.set_nonblocking(true).map_err(bind)?;
+    let socket = listen(address).map_err(bind)?;
     let bound = BoundListener {
         name: config.name.clone(),
         transport: config.transport.label(),
         address: socket.local_addr().map_err(bind)?,
     };
     Ok(Listening { state: config.clone(), tls, socket, bound })
+}
+
+/// As the standard library does it, but for the backlog: it takes 128, and a fleet that reconnects at
+/// once would wait for the repeats of its SYNs.
+fn listen(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
+    let domain = socket2::Domain::for_address(address);
+    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
 }
 
 /// The body of thread `mqtt-sys`.

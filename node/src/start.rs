@@ -16,7 +16,7 @@ use spanmq_linking::{Beat, Linking};
 use spanmq_mqtt::ports::{Identity, Ports};
 use spanmq_mqtt::{Broker, BrokerHandle};
 use spanmq_raft::RaftNode;
-use spanmq_state::command::{AccessCommand, LinkCommand};
+use spanmq_state::command::{AccessCommand, ClusterCommand, LinkCommand};
 use spanmq_state::{AccessKind, Command, SecretText};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -114,6 +114,7 @@ impl Node {
         });
         serve_questions(&raft, port.clone());
         seed(&raft, &config).await?;
+        put_limits(&raft, &config).await;
         first_administrator(&port, &config).await?;
         let api = spanmq_api::serve(settings::api(&config)?, port).with_context(|| {
             format!("the API cannot listen on {}", config.dashboard.listeners.http.bind.0)
@@ -337,6 +338,24 @@ async fn seed(raft: &RaftNode, config: &Config) -> anyhow::Result<()> {
             .context("keys and links of the configuration cannot be stored")?;
     }
     Ok(())
+}
+
+/// The caps that the replicated state keeps itself (SECURITY L8, K6) are one for all nodes: those of
+/// the node that started last. Without a quorum the ones from before stay in force.
+async fn put_limits(raft: &RaftNode, config: &Config) {
+    let now = *raft.state().cluster().limits();
+    let wanted = settings::replicated_limits(config, now);
+    if wanted == now {
+        return;
+    }
+    let command = Command::Cluster(ClusterCommand::PutLimits(wanted));
+    match raft.propose(vec![command]).await {
+        Ok(_) => tracing::info!(?wanted, "the configured caps are now those of the cluster"),
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, ?now, "the configured caps are not in force; start again to try");
+        }
+    }
 }
 
 fn log(config: &Config) {

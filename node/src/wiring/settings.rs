@@ -222,6 +222,26 @@ fn server_tls(tls: &ServerTls) -> anyhow::Result<TlsConfig> {
     })
 }
 
+/// Topic and properties of a retained message beside its payload.
+const RETAINED_OVERHEAD_BYTES: u64 = 128 << 10;
+
+/// The caps that the replicated state keeps, as the configuration wants them; the others as in
+/// `now`.
+pub(crate) fn replicated_limits(
+    config: &Config,
+    now: spanmq_state::command::Limits,
+) -> spanmq_state::command::Limits {
+    let (retainer, links) = (&config.retainer, &config.links);
+    spanmq_state::command::Limits {
+        remote_routes_max: u64::from(links.routes_max),
+        remote_actors_max: links.actors_max.min(256),
+        retained_count_max: retainer.backend.max_retained_messages,
+        retained_bytes_max: retainer.backend.max_retained_bytes.0,
+        retained_message_max: retainer.max_payload_size.0.saturating_add(RETAINED_OVERHEAD_BYTES),
+        ..now
+    }
+}
+
 pub(crate) fn linking(config: &Config, node_id: u64) -> LinkingConfig {
     let links = &config.links;
     LinkingConfig {
