@@ -70,6 +70,9 @@ pub struct Status {
 }
 
 pub(crate) fn status(core: &Core) -> Status {
+    // In this order: a snapshot that is installed in between must not show as a log that is purged
+    // further than it was applied.
+    let purged = core.log.purged();
     let (applied, digest) = core.replica.digest();
     let metrics = core.metrics.borrow().clone();
     let identity = core.identity.lock().clone();
@@ -105,7 +108,7 @@ pub(crate) fn status(core: &Core) -> Status {
         last_log: metrics.last_log_index,
         committed: core.log.committed().map(|id| id.index).max(applied.map(|id| id.index)),
         applied: applied.map(|id| id.index),
-        purged: core.log.purged().map(|id| id.index),
+        purged: purged.map(|id| id.index),
         snapshot: metrics.snapshot.map(|id| id.index),
         digest,
         lease_held: core.lease.is_held(LeaseTime::now()),
