@@ -164,7 +164,7 @@ fn run_system(
     // Pings between its threads would only wake idle workers.
     let system = System::build().name("mqtt").ping_interval(0).build(DefaultRuntime);
     system.block_on(async move {
-        let routes = LocalRoutes::new(&shared);
+        let mut routes = LocalRoutes::new(&shared);
         let workers = shared.workers.len();
         let (mut recovered, store) = match store.map(|store| store.into_parts(workers)) {
             Some((sessions, thread)) => (sessions.into_iter(), Some(thread)),

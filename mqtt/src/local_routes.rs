@@ -231,6 +231,8 @@ pub(crate) struct LocalRoutes {
     propose: Arc<dyn Propose>,
     visibility: Visibility,
     workers: Vec<Mailbox<Mail>>,
+    /// Batches that the first announcement answers.
+    recovered: Vec<(u16, u64)>,
 }
 
 impl LocalRoutes {
@@ -241,13 +243,16 @@ impl LocalRoutes {
             propose: shared.ports.propose.clone(),
             visibility: shared.config.subscribe_visibility,
             workers: shared.workers.clone(),
+            recovered: Vec::new(),
         }
     }
 
     /// The workers have reported what they recovered from the store, so it is in the node's view.
-    /// The announcement carries these changes, and no client waits for them.
-    pub(crate) fn recover(&self) {
-        self.routes.applied.take(&mut Vec::new());
+    /// The announcement carries these changes; who subscribes to one of these filters waits for it.
+    pub(crate) fn recover(&mut self) {
+        let mut recovered = Vec::new();
+        self.routes.applied.take(&mut recovered);
+        self.recovered = Applied::sum(&mut recovered).waiting;
     }
 
     /// Runs until the runtime stops.
@@ -255,13 +260,14 @@ impl LocalRoutes {
     /// The first thing that the cluster hears of this run is all its routes, those of recovered
     /// sessions among them. Without a quorum that takes time; meanwhile the node's own view goes
     /// on, and subscriptions are answered when an attempt has succeeded or failed.
-    pub(crate) async fn run(self) {
+    pub(crate) async fn run(mut self) {
         let (answer, answers) = mpsc::unbounded_channel();
         let (failed, mut failures) = mpsc::channel(1);
         let workers = self.workers.clone();
         tokio::task::spawn_local(answer_in_order(answers, workers, failed));
         let mut announcing = self.announce();
-        let mut late: Vec<Applied> = Vec::new();
+        let waiting = std::mem::take(&mut self.recovered);
+        let mut late = vec![Applied { changes: Vec::new(), waiting }];
         let mut news = Vec::new();
         loop {
             tokio::select! {

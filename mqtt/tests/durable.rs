@@ -128,3 +128,26 @@ fn a_clean_start_leaves_nothing_of_the_old_session_in_the_store() {
     let (_, present) = resume(&broker, "c");
     assert!(!present);
 }
+
+#[test]
+fn a_filter_of_recovered_sessions_can_be_subscribed_and_their_sessions_move() {
+    let (dir, node) = (tempfile::tempdir().unwrap(), OneNode::new());
+    let broker = start(&node, dir.path(), Durability::Local);
+    for id in ["a", "b", "c"] {
+        let (mut client, _) = resume(&broker, id);
+        assert_eq!(client.subscribe("t", 1), 1);
+    }
+    drop(broker);
+    let broker = start(&node, dir.path(), Durability::Local);
+    // On whichever worker each lands: the filter is known there from before, or is not.
+    let mut others: Vec<Client> =
+        (0..4).map(|number| Client::v5(broker.address(), &format!("new{number}"))).collect();
+    for client in &mut others {
+        assert_eq!(client.subscribe("t", 1), 1);
+    }
+    for id in ["a", "b", "c"] {
+        let (mut client, present) = resume(&broker, id);
+        assert!(present);
+        assert_eq!(client.subscribe("t", 1), 1);
+    }
+}
