@@ -160,6 +160,12 @@ impl Linking {
         self.supervisor.do_send(Configure(links));
     }
 
+    /// The first list: afterwards the buffers of its links are open, or cannot be.
+    pub async fn begin(&self, links: Vec<LinkEntry>) {
+        // An actor that has gone is stopping; nothing is left to wait for.
+        let _ = self.supervisor.send(Configure(links)).await;
+    }
+
     /// Appends messages to the buffers of their links; never waits for a remote or a disk.
     pub fn append(&self, batch: Vec<Outbound>, done: Kepts) {
         self.store.append(batch, done);

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use bytes::Bytes;
-use spanmq_link_protocol::message::MessageRecord;
+use spanmq_link_protocol::message::{MessageRecord, Qos};
 
 use crate::buffer::{Append, Appended};
 use crate::forwarder::Wake;
@@ -92,9 +92,24 @@ fn links_of(batch: &[Outbound]) -> Vec<Arc<str>> {
     links
 }
 
+/// QoS 1 and 2 go back to their publishers; QoS 0 is lost.
+fn refuse(link: &Arc<str>, batch: &[Outbound], kept: &mut [Kept]) {
+    for (outbound, kept) in batch.iter().zip(kept) {
+        if outbound.record.qos != Qos::AtMostOnce && outbound.links.contains(link) {
+            *kept = Kept::Rejected;
+        }
+    }
+}
+
 /// Everything of one batch for one link: encoded, then written at once.
 fn append(state: &LinkState, link: &Arc<str>, batch: &[Outbound], kept: &mut [Kept]) {
-    let Some(buffer) = state.buffer.read().clone() else { return };
+    let Some(buffer) = state.buffer.read().clone() else {
+        if state.entry.read().running() {
+            // Its files cannot be used: nothing would be kept.
+            refuse(link, batch, kept);
+        }
+        return;
+    };
     let share_address = state.entry.read().config.share_client_address;
     let mine = batch.iter().enumerate().filter(|(_, o)| o.links.contains(link));
     let (indexes, appends): (Vec<usize>, Vec<Append>) = mine

@@ -85,8 +85,8 @@ impl Node {
         raft.ready().await.map_err(anyhow::Error::msg)?;
 
         let name: Arc<str> = config.node.name.as_str().into();
-        let link_port = Arc::new(LinkPort(linking_slot.clone()));
-        let broker = start_broker(&config, &raft, link_port, access.clone(), &runtime)?;
+        let link_port = Arc::new(LinkPort::new(linking_slot.clone()));
+        let broker = start_broker(&config, &raft, link_port.clone(), access.clone(), &runtime)?;
         broker_slot.set(broker.clone());
         sessions::follow(&raft, &broker, &runtime).await;
         watch::reload_on_hangup(config.clone(), access.clone(), broker.clone());
@@ -100,7 +100,7 @@ impl Node {
         let linking = Linking::start(&settings, ports.ports(), runtime.clone())?;
         let linking = Arc::new(linking);
         linking_slot.set(linking.clone());
-        follow_links(&raft, &linking, &config, &runtime);
+        follow_links(&raft, &linking, link_port, &config, &runtime);
         report_beats(&raft, &linking, config.links.actor_ttl, &runtime);
 
         let port = Arc::new(ApiPort {
@@ -216,10 +216,12 @@ fn serve_questions(raft: &RaftNode, port: Arc<ApiPort>) {
     });
 }
 
-/// Hands the replicated link list to linking whenever it has changed.
+/// Hands the replicated link list to linking whenever it has changed; after the first one, what
+/// clients have published meanwhile goes into the buffers of its links.
 fn follow_links(
     raft: &RaftNode,
     linking: &Arc<Linking>,
+    port: Arc<LinkPort>,
     config: &Config,
     runtime: &tokio::runtime::Handle,
 ) {
@@ -237,7 +239,12 @@ fn follow_links(
                     .then(|| (links::entries(state.links().list(), &cluster), version))
             };
             if let Some((entries, version)) = found {
-                linking.configure(entries);
+                if seen.is_none() {
+                    linking.begin(entries).await;
+                    port.open();
+                } else {
+                    linking.configure(entries);
+                }
                 seen = Some(version);
             }
             if applied.changed().await.is_err() {

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use spanmq_link_protocol::binding::ClientIdentity;
 use spanmq_link_protocol::config::{ParseContext, parse_stored};
 use spanmq_link_protocol::expiry::StoredActor;
@@ -25,13 +27,42 @@ use spanmq_state::{Command, Link, Reply};
 
 use super::{Slot, records};
 
-/// The broker's side: out over links, in over links.
-pub(crate) struct LinkPort(pub(crate) Slot<Arc<Linking>>);
+/// Messages that wait for the links of a node that has just started; more are refused.
+const EARLY_MESSAGES_MAX: usize = 10_000;
 
-impl LinkOut for LinkPort {
-    fn append(&self, batch: Vec<LinkForward>, done: Done<Outcomes>) {
-        let Some(linking) = self.0.get() else {
-            return done.answer(Outcomes::All(Outcome::NoSubscribers));
+/// The broker's side: out over links, in over links.
+pub(crate) struct LinkPort {
+    linking: Slot<Arc<Linking>>,
+    /// What clients published before the links' buffers were open. The learnt routes are there from
+    /// the first moment on, so it matches; none: they are open.
+    early: Mutex<Option<Early>>,
+    is_open: AtomicBool,
+}
+
+#[derive(Default)]
+struct Early {
+    batches: Vec<(Vec<LinkForward>, Done<Outcomes>)>,
+    messages: usize,
+}
+
+impl LinkPort {
+    pub(crate) fn new(linking: Slot<Arc<Linking>>) -> Self {
+        let early = Mutex::new(Some(Early::default()));
+        Self { linking, early, is_open: AtomicBool::new(false) }
+    }
+
+    /// The buffers are open: what has waited goes into them, ahead of what comes now.
+    pub(crate) fn open(&self) {
+        let mut early = self.early.lock();
+        for (batch, done) in early.take().into_iter().flat_map(|early| early.batches) {
+            self.hand_over(batch, done);
+        }
+        self.is_open.store(true, Ordering::Release);
+    }
+
+    fn hand_over(&self, batch: Vec<LinkForward>, done: Done<Outcomes>) {
+        let Some(linking) = self.linking.get() else {
+            return done.answer(Outcomes::All(Outcome::Refused(0x97)));
         };
         let batch = batch.into_iter().map(|forward| Outbound {
             links: forward.links,
@@ -50,6 +81,22 @@ impl LinkOut for LinkPort {
     }
 }
 
+impl LinkOut for LinkPort {
+    fn append(&self, batch: Vec<LinkForward>, done: Done<Outcomes>) {
+        if !self.is_open.load(Ordering::Acquire) {
+            let mut early = self.early.lock();
+            if let Some(early) = early.as_mut() {
+                if early.messages + batch.len() > EARLY_MESSAGES_MAX {
+                    return done.answer(Outcomes::All(Outcome::Refused(0x97)));
+                }
+                early.messages += batch.len();
+                return early.batches.push((batch, done));
+            }
+        }
+        self.hand_over(batch, done);
+    }
+}
+
 impl LinkIn for LinkPort {
     fn receive(
         &self,
@@ -59,7 +106,7 @@ impl LinkIn for LinkPort {
     ) {
         use spanmq_mqtt::ports::Verdict as Answer;
         // Not started yet: the remote shall come again.
-        let Some(linking) = self.0.get() else {
+        let Some(linking) = self.linking.get() else {
             return done.answer(vec![Answer::Disconnect(0x89); batch.len()]);
         };
         let identity = ClientIdentity {
@@ -86,7 +133,7 @@ impl LinkIn for LinkPort {
     }
 
     fn closed(&self, connection: u64) {
-        if let Some(linking) = self.0.get() {
+        if let Some(linking) = self.linking.get() {
             linking.closed(connection);
         }
     }
