@@ -45,7 +45,64 @@ fn naive_match(name: &str, filter: &str) -> bool {
     !(name[0].starts_with('$') && ["+", "#"].contains(&filter[0])) && below(&name, &filter)
 }
 
+/// Many levels of few words: the shape that the table compares by sums.
+fn deep_name() -> impl Strategy<Value = Vec<&'static str>> {
+    vec(prop::sample::select(vec!["a", "b", ""]), 10..130)
+}
+
+fn deep_filter(name: &[&str], plus: &[bool], other: Option<usize>, end: usize) -> String {
+    let mut words: Vec<_> =
+        name.iter().zip(plus).map(|(word, plus)| if *plus { "+" } else { word }).collect();
+    if let Some(word) = other.and_then(|at| words.get_mut(at)) {
+        *word = if *word == "a" { "b" } else { "a" };
+    }
+    match end {
+        0 => words.push("#"),
+        1 => drop(words.pop()),
+        2 => {
+            words.truncate(words.len() / 2);
+            words.push("#");
+        }
+        _ => {}
+    }
+    words.join("/")
+}
+
 proptest! {
+    #[test]
+    fn deep_filters_agree_with_the_plainest_form_t2(
+        name in deep_name(),
+        shapes in vec((vec(any::<bool>(), 130), prop::option::of(0..130usize), 0..6usize), 1..40),
+        gone in vec(any::<bool>(), 40),
+    ) {
+        let filters: std::collections::BTreeSet<_> = shapes
+            .iter()
+            .map(|(plus, other, end)| deep_filter(&name, plus, *other, *end))
+            .filter(|filter| check_filter(filter) == Ok(()))
+            .collect();
+        let mut table = FilterTable::new();
+        for filter in &filters {
+            table.insert(TopicFilter::new(filter.as_str()).unwrap(), filter.clone());
+        }
+        let name = name.join("/");
+        for left in [true, false] {
+            let mut found = Vec::new();
+            table.for_each_match(&name, |filter| found.push(filter.clone()));
+            found.sort();
+            let kept = |at: usize| left || !gone[at];
+            let expected: Vec<_> = filters
+                .iter()
+                .enumerate()
+                .filter(|(at, filter)| kept(*at) && naive_match(&name, filter))
+                .map(|(_, filter)| filter.clone())
+                .collect();
+            prop_assert_eq!(found, expected);
+            for (_, filter) in filters.iter().enumerate().filter(|(at, _)| gone[*at]) {
+                table.remove(filter);
+            }
+        }
+    }
+
     #[test]
     fn matching_agrees_with_the_plainest_form_t2(n in name(), f in filter()) {
         prop_assert_eq!(matches(&n, &f), naive_match(&n, &f));

@@ -6,7 +6,11 @@
 //! - Words are interned, so an edge is found and compared by two numbers.
 //! - A node keeps its first literal child inline. The flat edge table is asked only for nodes with
 //!   several, which keeps narrow chains (the shape of hostile filters) out of it.
+//! - Leaves of many levels and several `+` are compared by sums ([`deep`]), all others by text.
 //! - All texts below a node are equal up to `text_at`, so that one offset serves them all.
+
+mod deep;
+mod node;
 
 use std::hint::black_box;
 
@@ -15,6 +19,8 @@ use smallvec::SmallVec;
 use crate::algebra::{rest_matches, split_word};
 use crate::filter::TopicFilter;
 use crate::levels::{Edges, LevelId, Levels};
+use deep::{DeepFilter, DeepName, Keys};
+use node::Node;
 
 const ROOT: u32 = 0;
 /// No child, no entry.
@@ -25,56 +31,6 @@ const LEAF: u32 = 1 << 31;
 const PLUS: LevelId = LevelId::MAX;
 /// A word of the name that no edge carries.
 const UNKNOWN: LevelId = LevelId::MAX - 1;
-
-#[derive(Clone)]
-struct Node {
-    /// Where the words of this node's children begin in the text of each filter below.
-    text_at: u32,
-    parent: u32,
-    /// The word that leads here from the parent.
-    level: LevelId,
-    plus: u32,
-    /// The entry of the filter that ends here, and of the one that ends here with `#`.
-    here: u32,
-    hash: u32,
-    first_level: LevelId,
-    first: u32,
-    /// Literal children in the edge table.
-    spilled: u32,
-}
-
-impl Node {
-    fn new(parent: u32, level: LevelId, text_at: u32) -> Self {
-        Self {
-            text_at,
-            parent,
-            level,
-            plus: NONE,
-            here: NONE,
-            hash: NONE,
-            first_level: UNKNOWN,
-            first: NONE,
-            spilled: 0,
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        [self.plus, self.here, self.hash, self.first] == [NONE; 4] && self.spilled == 0
-    }
-
-    /// The single entry below this node, if there is just one and it is near.
-    fn only_entry(&self) -> Option<u32> {
-        let mut held = [self.here, self.hash, self.plus, self.first]
-            .into_iter()
-            .enumerate()
-            .filter(|(_, c)| *c != NONE);
-        match (held.next(), held.next(), self.spilled) {
-            (Some((place, child)), None, 0) if place < 2 => Some(child),
-            (Some((_, child)), None, 0) if is_leaf(child) => Some(child ^ LEAF),
-            _ => None,
-        }
-    }
-}
 
 /// Where an entry hangs.
 #[derive(Clone, Copy)]
@@ -90,6 +46,20 @@ fn is_leaf(child: u32) -> bool {
 
 fn number(count: usize) -> u32 {
     u32::try_from(count).ok().filter(|n| n & LEAF == 0).expect("memory ends before 2^31 filters")
+}
+
+/// Stores an item in a free place, or in a new one.
+fn put<T>(items: &mut Vec<T>, free: &mut Vec<u32>, item: T) -> u32 {
+    match free.pop() {
+        Some(place) => {
+            items[place as usize] = item;
+            place
+        }
+        None => {
+            items.push(item);
+            number(items.len() - 1)
+        }
+    }
 }
 
 /// How many items are fetched together.
@@ -109,6 +79,11 @@ pub(super) struct WildTrie<V> {
     free_nodes: Vec<u32>,
     entries: Vec<Option<(TopicFilter, V)>>,
     free_entries: Vec<u32>,
+    /// Where the deep form of each entry is, [`NONE`] if it has none.
+    deep_at: Vec<u32>,
+    deep: Vec<DeepFilter>,
+    free_deep: Vec<u32>,
+    keys: Keys,
     levels: Levels,
     edges: Edges,
 }
@@ -120,6 +95,10 @@ impl<V> Default for WildTrie<V> {
             free_nodes: Vec::new(),
             entries: Vec::new(),
             free_entries: Vec::new(),
+            deep_at: Vec::new(),
+            deep: Vec::new(),
+            free_deep: Vec::new(),
+            keys: Keys::default(),
             levels: Levels::default(),
             edges: Edges::default(),
         }
@@ -173,6 +152,10 @@ impl<V> WildTrie<V> {
         let (entry, place) = self.find(filter)?;
         let (_, value) = self.entries[entry as usize].take()?;
         self.free_entries.push(entry);
+        let deep = std::mem::replace(&mut self.deep_at[entry as usize], NONE);
+        if deep != NONE {
+            self.free_deep.push(deep);
+        }
         let node = match place {
             Place::Here(node) => {
                 self.node_mut(node).here = NONE;
@@ -203,6 +186,7 @@ impl<V> WildTrie<V> {
         // the processor fetches many at a time. It matters when hostile filters open 100,000 paths.
         let mut open: SmallVec<[u32; 64]> = SmallVec::from_slice(&[ROOT]);
         let mut next = SmallVec::new();
+        let mut deep_name = None;
         while !open.is_empty() {
             if wildcards_see {
                 self.give(open.iter().map(|at| self.node(*at).hash), &mut found);
@@ -213,21 +197,7 @@ impl<V> WildTrie<V> {
             };
             let leaves = self.step(&open, name_rest, wildcards_see, &mut next);
             for leaves in leaves.chunks(AHEAD) {
-                fetch(leaves, |(entry, text_at)| {
-                    self.entry(*entry)
-                        .0
-                        .as_bytes()
-                        .get(*text_at as usize)
-                        .copied()
-                        .map_or(0, u32::from)
-                });
-                for (entry, text_at) in leaves {
-                    let (filter, value) = self.entry(*entry);
-                    let tail = filter.get(*text_at as usize..);
-                    if tail.is_some_and(|tail| rest_matches(name_rest, tail)) {
-                        found(filter, value);
-                    }
-                }
+                self.give_matching(name, name_rest, leaves, &mut deep_name, &mut found);
             }
             std::mem::swap(&mut open, &mut next);
             next.clear();
@@ -239,6 +209,39 @@ impl<V> WildTrie<V> {
         for entry in entries.filter(|entry| *entry != NONE) {
             let (filter, value) = self.entry(entry);
             found(filter, value);
+        }
+    }
+
+    /// Gives those of the leaves whose tails match what is left of the name.
+    fn give_matching(
+        &self,
+        name: &str,
+        name_rest: &str,
+        leaves: &[(u32, u32)],
+        deep_name: &mut Option<Box<DeepName>>,
+        found: &mut impl FnMut(&TopicFilter, &V),
+    ) {
+        fetch(leaves, |(entry, text_at)| match self.deep_filter(*entry) {
+            Some(deep) => deep.touch(),
+            None => {
+                let text = self.entry(*entry).0.as_bytes();
+                text.get(*text_at as usize).copied().map_or(0, u32::from)
+            }
+        });
+        for (entry, text_at) in leaves {
+            let matches = match self.deep_filter(*entry) {
+                Some(deep) => {
+                    deep_name.get_or_insert_with(|| DeepName::new(name, &self.keys)).matches(deep)
+                }
+                None => {
+                    let tail = self.entry(*entry).0.get(*text_at as usize..);
+                    tail.is_some_and(|tail| rest_matches(name_rest, tail))
+                }
+            };
+            if matches {
+                let (filter, value) = self.entry(*entry);
+                found(filter, value);
+            }
         }
     }
 
@@ -255,18 +258,22 @@ impl<V> WildTrie<V> {
         let mut leaves = SmallVec::new();
         for open in open.chunks(AHEAD) {
             fetch(open, |at| self.node(*at).plus);
+            // Whether a child is a node, a leaf or none is a toss-up in hostile filters, so each is
+            // written to both lists and counted in one of them: no branch to mispredict.
+            let (mut nodes, mut node_count) = ([0; 2 * AHEAD], 0);
+            let (mut tails, mut tail_count) = ([(0, 0); 2 * AHEAD], 0);
             for at in open {
                 let node = self.node(*at);
                 let plus = if wildcards_see { node.plus } else { NONE };
                 for child in [plus, self.child(*at, level)] {
-                    if child == NONE {
-                    } else if is_leaf(child) {
-                        leaves.push((child ^ LEAF, node.text_at));
-                    } else {
-                        next.push(child);
-                    }
+                    nodes[node_count] = child;
+                    node_count += usize::from(child & LEAF == 0);
+                    tails[tail_count] = (child ^ LEAF, node.text_at);
+                    tail_count += usize::from(is_leaf(child));
                 }
             }
+            next.extend_from_slice(&nodes[..node_count]);
+            leaves.extend_from_slice(&tails[..tail_count]);
         }
         leaves
     }
@@ -281,6 +288,12 @@ impl<V> WildTrie<V> {
 
     fn entry(&self, entry: u32) -> &(TopicFilter, V) {
         self.entries[entry as usize].as_ref().expect("the trie names only entries in use")
+    }
+
+    fn deep_filter(&self, entry: u32) -> Option<&DeepFilter> {
+        // Most tables have none: spare them the fetch.
+        let at = if self.deep.is_empty() { NONE } else { self.deep_at[entry as usize] };
+        self.deep.get(at as usize)
     }
 
     fn value_mut(&mut self, entry: u32) -> &mut V {
@@ -327,21 +340,20 @@ impl<V> WildTrie<V> {
 
     /// Adds a filter that is not there yet.
     fn add(&mut self, filter: TopicFilter, value: V) -> u32 {
-        let slot = Some((filter.clone(), value));
-        let entry = match self.free_entries.pop() {
-            Some(entry) => {
-                self.entries[entry as usize] = slot;
-                entry
-            }
-            None => {
-                self.entries.push(slot);
-                number(self.entries.len() - 1)
-            }
-        };
+        let entry = self.take_slot(filter.clone(), value);
         let mut at = ROOT;
         while let Some((level, child)) = self.hang(at, &filter, entry) {
             at = if is_leaf(child) { self.push_down(at, level, child ^ LEAF) } else { child };
         }
+        entry
+    }
+
+    fn take_slot(&mut self, filter: TopicFilter, value: V) -> u32 {
+        let deep = DeepFilter::new(&filter, &self.keys);
+        let deep = deep.map_or(NONE, |deep| put(&mut self.deep, &mut self.free_deep, deep));
+        let entry = put(&mut self.entries, &mut self.free_entries, Some((filter, value)));
+        self.deep_at.resize(self.entries.len(), NONE);
+        self.deep_at[entry as usize] = deep;
         entry
     }
 
@@ -377,16 +389,7 @@ impl<V> WildTrie<V> {
             filter.get(word_at..).map(split_word).expect("a leaf has a word for its edge");
         // One past the end when the filter ends with this word: then `get(text_at..)` is None.
         let node = Node::new(at, level, number(word_at + word.len() + 1));
-        let new = match self.free_nodes.pop() {
-            Some(new) => {
-                self.nodes[new as usize] = node;
-                new
-            }
-            None => {
-                self.nodes.push(node);
-                number(self.nodes.len() - 1)
-            }
-        };
+        let new = put(&mut self.nodes, &mut self.free_nodes, node);
         self.attach(at, level, new);
         let in_the_way = self.hang(new, &filter, entry);
         debug_assert!(in_the_way.is_none(), "a new node has no children");
