@@ -4,6 +4,7 @@
 
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpResponse, Responder};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::clients::node_name;
@@ -15,7 +16,8 @@ pub(crate) fn install(config: &mut ServiceConfig) {
         .route("/debug/state", web::get().to(state))
         .route("/debug/routes", web::get().to(routes))
         .route("/debug/sessions", web::get().to(sessions))
-        .route("/debug/snapshot", web::post().to(snapshot));
+        .route("/debug/snapshot", web::post().to(snapshot))
+        .route("/debug/fail-points/{name}", web::put().to(set_fail_point));
 }
 
 /// Raft as this node sees it, with the digest of its state at the applied index.
@@ -51,5 +53,22 @@ async fn sessions(shared: web::Data<Shared>) -> impl Responder {
 /// Takes a snapshot now and purges the log behind it.
 async fn snapshot(shared: web::Data<Shared>) -> Result<HttpResponse, ApiError> {
     shared.node.debug_snapshot().await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// `actions` in the grammar of the `fail` crate: `off`, `1*panic`, `10%sleep(100)`, …
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FailPoint {
+    actions: String,
+}
+
+/// Sets what happens where the code passes a fail point, named `area::step`.
+async fn set_fail_point(
+    name: web::Path<String>,
+    point: web::Json<FailPoint>,
+) -> Result<HttpResponse, ApiError> {
+    fail::cfg(name.as_str(), &point.actions)
+        .map_err(|error| ApiError::bad_request(format!("actions: {error}")))?;
     Ok(HttpResponse::NoContent().finish())
 }

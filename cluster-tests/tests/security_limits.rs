@@ -1,5 +1,5 @@
 //! Strangers and greedy clients cannot stop, fill or slow a node (SECURITY-REQUIREMENTS L1, L2,
-//! L5–L7, L9). The packets of L3 are in `conformance_malformed.rs`.
+//! L5–L7, L9, L11). The packets of L3 are in `conformance_malformed.rs`.
 //!
 //! Tests that look at memory have a node of their own.
 
@@ -413,4 +413,38 @@ fn above_the_memory_mark_publishes_and_new_connections_are_refused() -> anyhow::
     filler.expect_silence()?;
     filler.publish("fill/more", b"x", 0)?;
     filler.expect_silence()
+}
+
+// L11: in a node as it is shipped but for the fail point.
+#[test]
+fn a_panic_in_a_connection_closes_that_one_only_and_is_counted() -> anyhow::Result<()> {
+    let mut cluster = Cluster::start("panic", 1)?;
+    // Below: just the panics that were asked for.
+    cluster.nodes[0].judge_log();
+    let node = &cluster.nodes[0];
+    let panics = || -> anyhow::Result<Option<u64>> {
+        let text = node.rest().get("/prometheus/stats")?.text;
+        let name = "spanmq_connections_closed_total{reason=\"panic\"} ";
+        let value = text.lines().find_map(|line| line.strip_prefix(name));
+        value.map(|value| Ok(value.parse()?)).transpose()
+    };
+    let mut bystander = Client::simple(node.mqtt_port(), "bystander")?;
+    bystander.subscribe("t", 1)?;
+    for number in 1..=4 {
+        let mut victim = Client::simple(node.mqtt_port(), "victim")?;
+        let actions = serde_json::json!({ "actions": "1*panic" });
+        node.rest().put("/debug/fail-points/connection::publish", &actions)?.expect(204)?;
+        victim.send(&publish(Version::V5, 0x32, b"t", Some(1), &[], b"lost"))?;
+        victim.expect_close(CLOSE)?;
+        assert_eq!(panics()?, Some(number));
+    }
+    bystander.publish("t", b"fine", 1)?;
+    bystander.expect_message("t")?;
+    let mut again = Client::simple(node.mqtt_port(), "victim")?;
+    again.publish("t", b"fine too", 1)?;
+    bystander.expect_message("t")?;
+    let log = node.log();
+    assert_eq!(log.matches("panicked at").count(), 4, "{log}");
+    assert_eq!(log.matches("a connection ended by a panic").count(), 4, "{log}");
+    Ok(())
 }

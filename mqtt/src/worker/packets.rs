@@ -110,6 +110,8 @@ impl Worker {
     }
 
     fn on_publish(&mut self, key: SlotKey, packet: &PublishIn<'_>) -> Result<(), Close> {
+        #[cfg(feature = "testing")]
+        fail::fail_point!("connection::publish");
         self.shared.metrics.publishes_received.inc();
         let qos = QoS::from_u8(packet.qos).unwrap_or_default();
         let topic = self.topic_of(key, packet)?;

@@ -167,6 +167,7 @@ fn sessions(config: &Config) -> Limits {
         filters_per_subscribe_max: limits.filters_per_subscribe,
         topic_aliases_max: mqtt.max_topic_alias,
         receive_max: mqtt.max_inflight,
+        in_flight_max: mqtt.max_inflight,
         inbox_messages_max: count(mqtt.max_mqueue_len),
         inbox_bytes_max: limits.session_memory.0,
         spill_messages_max: limits.session_stored_messages,
