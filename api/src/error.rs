@@ -7,7 +7,7 @@ use actix_web::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::json;
 
-use crate::ports::{NoQuorum, NotMade};
+use crate::ports::{NoQuorum, NotChanged, NotMade};
 
 /// What the caller is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +71,15 @@ impl From<NotMade> for ApiError {
                 "The leader was lost before it answered; whether the change was made is open. Read \
                  it, and try again if it is not there.",
             ),
+        }
+    }
+}
+
+impl From<NotChanged> for ApiError {
+    fn from(why: NotChanged) -> Self {
+        match why {
+            NotChanged::Refused(sentence) => Self::new(409, "CONFLICT", sentence),
+            NotChanged::NotMade(why) => why.into(),
         }
     }
 }

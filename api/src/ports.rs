@@ -29,6 +29,24 @@ pub enum NotMade {
     Open,
 }
 
+/// Why members or leadership are as before, or may be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotChanged {
+    /// What the cluster says to it.
+    Refused(String),
+    /// It could not be decided.
+    NotMade(NotMade),
+}
+
+/// What a joining node needs.
+#[derive(Clone, PartialEq, Eq)]
+pub struct JoinTokenView {
+    /// One line of text.
+    pub token: String,
+    /// Seconds since 1970; `None`: it does not expire.
+    pub expires_unix_s: Option<u64>,
+}
+
 /// A member as this node sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberView {
@@ -85,6 +103,15 @@ pub trait Node: Send + Sync + 'static {
     fn cluster(&self) -> ClusterView;
     /// Asks another node; its API answers with [`crate::answer`].
     fn ask(&self, node: NodeId, question: Vec<u8>) -> BoxFuture<Option<Vec<u8>>>;
+    /// A token that lets nodes join for so many seconds, or without end.
+    ///
+    /// # Errors
+    /// Why this cluster has none.
+    fn join_token(&self, valid_s: Option<u64>) -> Result<JoinTokenView, String>;
+    /// Removes a member, dead or alive.
+    fn remove_member(&self, node: NodeId) -> BoxFuture<Result<(), NotChanged>>;
+    /// Lets another voter lead.
+    fn transfer_leader(&self, to: Option<NodeId>) -> BoxFuture<Result<(), NotChanged>>;
     /// Linking on this node.
     fn linking(&self) -> Arc<Linking>;
     /// The MQTT side of this node.

@@ -14,7 +14,7 @@ use clap::Parser;
 fn main() -> ExitCode {
     match cli::Cli::parse().command {
         cli::Command::Start(args) => match cli::load_start(&args) {
-            Ok(loaded) => run(loaded.config, args.exit_with_stdin),
+            Ok(loaded) => run(loaded, args.exit_with_stdin),
             Err(errors) => {
                 cli::report(&errors);
                 cli::Exit::Failed
@@ -25,6 +25,7 @@ fn main() -> ExitCode {
             Ok(false) => cli::Exit::Failed,
             Err(error) => cli::fail(format!("{error:#}")),
         },
+        cli::Command::Cluster(args) => cli::run_cluster(&args),
         cli::Command::Config(args) => cli::run_config(&args),
         cli::Command::Repair(args) => cli::run_repair(&args),
         cli::Command::Completions(args) => cli::run_completions(&args),
@@ -33,8 +34,8 @@ fn main() -> ExitCode {
     .into()
 }
 
-fn run(config: spanmq_config::Config, exit_with_stdin: bool) -> cli::Exit {
-    match start::run(config, exit_with_stdin) {
+fn run(loaded: spanmq_config::Loaded, exit_with_stdin: bool) -> cli::Exit {
+    match start::run(loaded, exit_with_stdin) {
         Ok(()) => cli::Exit::Ok,
         Err(error) => cli::fail(format!("{error:#}")),
     }

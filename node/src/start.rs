@@ -11,7 +11,7 @@ use anyhow::Context;
 use parking_lot::Mutex;
 use serde::Serialize;
 use spanmq_api::{Api, FirstAdmin};
-use spanmq_config::{Config, LogFormatter, LogLevel};
+use spanmq_config::{Config, Loaded, LogFormatter, LogLevel};
 use spanmq_linking::{Beat, Linking};
 use spanmq_mqtt::ports::{Identity, Ports};
 use spanmq_mqtt::{Broker, BrokerHandle};
@@ -39,8 +39,15 @@ const BEATS: u16 = spanmq_raft::APPLICATION_KINDS + 3;
 ///
 /// # Errors
 /// What kept it from starting.
-pub(crate) fn run(config: Config, exit_with_stdin: bool) -> anyhow::Result<()> {
+pub(crate) fn run(loaded: Loaded, exit_with_stdin: bool) -> anyhow::Result<()> {
+    let Loaded { config, warnings, .. } = loaded;
     log(&config);
+    for warning in warnings {
+        match warning.is_notice() {
+            true => tracing::info!("configuration: {warning}"),
+            false => tracing::warn!("configuration: {warning}"),
+        }
+    }
     // Every TLS user in this process takes ring; a second installation is refused and harmless.
     let _ = rustls::crypto::ring::default_provider().install_default();
     private_dir(&config.node.data_dir)?;

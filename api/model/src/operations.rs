@@ -174,3 +174,30 @@ pub struct NodeInfo {
     /// Build.
     pub version: String,
 }
+
+/// POST `/cluster/join_token`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JoinTokenRequest {
+    /// Seconds that it is good for, at most ten years; 0 = without end. Default: 86,400.
+    pub expires_in: Option<u64>,
+}
+
+/// What a node needs to join, beside the address of a member.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JoinTokenAnswer {
+    /// For `spanmq start --join-token`. Whoever has it may become a member.
+    pub token: String,
+    /// Cluster port of the answering node, for `--join`.
+    pub seed: String,
+    /// RFC 3339, or `infinity`.
+    pub expires_at: String,
+}
+
+/// POST `/cluster/transfer_leader`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TransferLeaderRequest {
+    /// The new leader. Default: the voter whose log is furthest.
+    pub node: Option<String>,
+}

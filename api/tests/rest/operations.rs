@@ -32,6 +32,28 @@ fn health_cluster_and_nodes_answer() {
 }
 
 #[test]
+fn membership_is_refused_with_what_the_cluster_says() {
+    let rig = Rig::with(2, |_| {});
+    let http = rig.admin();
+    let token = http.post("/cluster/join_token", &json!({})).expect(200).json();
+    assert_eq!(token["token"], "spanmq-join-x");
+    assert_eq!(token["expires_at"], "1970-01-02T00:00:00.000Z", "a day is the default");
+    let endless = http.post("/cluster/join_token", &json!({ "expires_in": 0 })).expect(200).json();
+    assert_eq!(endless["expires_at"], "infinity");
+    let long = http.post("/cluster/join_token", &json!({ "expires_in": u64::MAX }));
+    let message = long.refused(400, "BAD_REQUEST").message();
+    assert!(message.contains("expires_in"), "{message}");
+    http.delete("/cluster/n9@127.0.0.1/force_leave").refused(404, "NOT_FOUND");
+    let refused = http.delete("/cluster/n2@127.0.0.1/force_leave").refused(409, "CONFLICT");
+    let message = refused.message();
+    assert!(message.contains("fixture"), "{message}");
+    let transfer = |body| http.post("/cluster/transfer_leader", &body);
+    transfer(json!({})).refused(503, "SERVICE_UNAVAILABLE");
+    transfer(json!({ "node": "n9@127.0.0.1" })).refused(404, "NOT_FOUND");
+    rig.stranger().post("/cluster/join_token", &json!({})).expect(401);
+}
+
+#[test]
 fn metrics_and_stats_are_per_node_or_summed() {
     let rig = Rig::with(2, |_| {});
     let _clients = [Mqtt::connect(rig.mqtt(0), "a", None), Mqtt::connect(rig.mqtt(1), "b", None)];

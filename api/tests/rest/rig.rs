@@ -6,7 +6,9 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use spanmq_access::{Acl, Action, ApiKey, ApiSecretHash, ClientInfo, Decision, Role};
-use spanmq_api::ports::{BoxFuture, ClusterView, MemberView, NoQuorum, Node, NotMade};
+use spanmq_api::ports::{
+    BoxFuture, ClusterView, JoinTokenView, MemberView, NoQuorum, Node, NotChanged, NotMade,
+};
 use spanmq_api::{Api, ApiConfig, AuditLog};
 use spanmq_link_protocol::config::{ParseContext, parse_stored};
 use spanmq_linking::{LinkEntry, Linking, LinkingConfig};
@@ -120,6 +122,19 @@ impl Node for TestNode {
     fn ask(&self, node: NodeId, question: Vec<u8>) -> BoxFuture<Option<Vec<u8>>> {
         let asked = self.others().find(|other| other.id == node);
         Box::pin(async move { spanmq_api::answer(&*asked?, &question).await })
+    }
+
+    fn join_token(&self, valid_s: Option<u64>) -> Result<JoinTokenView, String> {
+        Ok(JoinTokenView { token: "spanmq-join-x".to_owned(), expires_unix_s: valid_s })
+    }
+
+    fn remove_member(&self, node: NodeId) -> BoxFuture<Result<(), NotChanged>> {
+        let refused = NotChanged::Refused(format!("node {node} is a fixture"));
+        Box::pin(async move { Err(refused) })
+    }
+
+    fn transfer_leader(&self, _: Option<NodeId>) -> BoxFuture<Result<(), NotChanged>> {
+        Box::pin(async move { Err(NotChanged::NotMade(NotMade::NoQuorum)) })
     }
 
     fn linking(&self) -> Arc<Linking> {

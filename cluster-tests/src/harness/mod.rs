@@ -7,7 +7,7 @@ mod rest;
 mod shared;
 mod trio;
 
-pub use node::{Addresses, Node, NodeOptions, binary};
+pub use node::{API_KEY, API_SECRET, Addresses, Node, NodeOptions, binary};
 pub use proxy::{Fault, FaultProxy};
 pub use rest::{Answer, Rest};
 pub use shared::{Lease, SharedNode};

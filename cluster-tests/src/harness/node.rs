@@ -15,8 +15,10 @@ use super::eventually;
 use super::rest::Rest;
 
 /// API key that every node of the harness is started with; administrator.
-const API_KEY: &str = "harness";
-const API_SECRET: &str = "harness-secret-for-tests-only";
+/// Key of an administrator on every node of the harness.
+pub const API_KEY: &str = "harness";
+/// Its secret.
+pub const API_SECRET: &str = "harness-secret-for-tests-only";
 /// How long a start may take on a loaded machine before the test gives up.
 const START_LIMIT: Duration = Duration::from_secs(30);
 

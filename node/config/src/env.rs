@@ -24,6 +24,8 @@ pub const RESERVED_ENVIRONMENT: &[&str] = &[
     "SPANMQ_API_KEY",
     "SPANMQ_API_SECRET",
     "SPANMQ_TOKEN",
+    "SPANMQ_USER",
+    "SPANMQ_PASSWORD",
 ];
 
 struct Variable<'a> {

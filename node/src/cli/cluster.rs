@@ -1,7 +1,19 @@
-//! `spanmq cluster status | token | init | join | leave | remove | transfer-leader`.
+//! `spanmq cluster status | token | remove | transfer-leader`.
 
+use std::io::{IsTerminal as _, Write as _};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use comfy_table::{Table, presets::NOTHING};
+use serde_json::{Value, json};
+
+use super::Exit;
+use super::client::{Client, Failure};
+use super::out::{self, Format};
 use super::remote::RemoteArgs;
-use super::start::SecretArg;
+
+/// Pause between two looks of `--wait`.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// Looks at the cluster and changes its members.
 #[derive(Debug, clap::Args)]
@@ -16,70 +28,49 @@ pub(crate) struct ClusterArgs {
 pub(crate) enum ClusterCommand {
     Status(StatusArgs),
     Token(TokenArgs),
-    Init(InitArgs),
-    Join(JoinArgs),
-    Leave(LeaveArgs),
     Remove(RemoveArgs),
     TransferLeader(TransferLeaderArgs),
 }
 
-/// Shows members, leader, leases, and how many failures the cluster tolerates.
+/// What `--wait` waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Condition {
+    /// A leader is known and every member answers.
+    Healthy,
+}
+
+/// Shows members, leader, and how many more failures the cluster tolerates.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   spanmq cluster status
-  spanmq cluster status --wait 30s -o json   exits with 5 if not healthy by then")]
+  spanmq cluster status --wait healthy --timeout 30s   exits with 5 if it is not by then
+  spanmq cluster status -o json")]
 pub(crate) struct StatusArgs {
-    /// Wait until every member is up and a leader is known
-    #[arg(long, value_name = "TIME")]
-    pub wait: Option<String>,
+    /// Wait until the cluster is so
+    #[arg(long, value_name = "CONDITION", value_enum)]
+    pub wait: Option<Condition>,
 }
 
-/// Prints the token with which nodes join.
+/// Prints a token with which nodes join. Whoever has it may become a member.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   spanmq cluster token
-  spanmq cluster token --rotate   the old token is refused from now on")]
+  spanmq cluster token --valid-for 10m > token
+  spanmq start --node-name n2@10.0.0.2 --join 10.0.0.1:5370 --join-token file://token")]
 pub(crate) struct TokenArgs {
-    /// Make a new token and void the old one
-    #[arg(long)]
-    pub rotate: bool,
+    /// How long it is good for; 0s = without end
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "24h",
+        value_parser = humantime::parse_duration
+    )]
+    pub valid_for: Duration,
 }
 
-/// Makes a new cluster of a node that waits with `--join` or nothing.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Examples:
-  spanmq cluster init --api http://127.0.0.1:18083")]
-pub(crate) struct InitArgs {}
-
-/// Lets the asked node join the cluster of these members.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Examples:
-  spanmq cluster join 10.0.0.1:5370,10.0.0.2:5370 --token TOKEN")]
-pub(crate) struct JoinArgs {
-    /// Members: HOST:PORT, separated by commas
-    #[arg(value_name = "SEEDS")]
-    pub seeds: String,
-    /// What `spanmq cluster token` prints on a member, or file://PATH
-    #[arg(long, value_name = "TOKEN")]
-    pub token: Option<SecretArg>,
-}
-
-/// Lets the asked node leave its cluster; its data stays on disk.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Examples:
-  spanmq cluster leave --yes")]
-pub(crate) struct LeaveArgs {
-    /// Do not ask
-    #[arg(long)]
-    pub yes: bool,
-}
-
-/// Removes a member that does not come back.
+/// Removes a member that does not come back, or lets one leave; its data stays on its disk.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -100,7 +91,112 @@ Examples:
   spanmq cluster transfer-leader
   spanmq cluster transfer-leader n2@10.0.0.2")]
 pub(crate) struct TransferLeaderArgs {
-    /// The new leader; any up-to-date voter when left out
+    /// The new leader; the voter whose log is furthest when left out
     #[arg(value_name = "NODE")]
     pub node: Option<String>,
+}
+
+pub(crate) fn run_cluster(args: &ClusterArgs) -> Exit {
+    let done = match &args.command {
+        ClusterCommand::Status(status) => run_status(status, &args.remote),
+        ClusterCommand::Token(token) => run_token(token, &args.remote),
+        ClusterCommand::Remove(remove) => run_remove(remove, &args.remote),
+        ClusterCommand::TransferLeader(transfer) => run_transfer(transfer, &args.remote),
+    };
+    done.unwrap_or_else(Failure::end)
+}
+
+/// The cluster with its members, as one document.
+fn look(client: &Client) -> Result<Value, Failure> {
+    let mut cluster = client.get("/cluster")?;
+    cluster["nodes"] = client.get("/nodes")?;
+    Ok(cluster)
+}
+
+fn is_healthy(cluster: &Value) -> bool {
+    let nodes = cluster["nodes"].as_array().map(Vec::as_slice).unwrap_or_default();
+    cluster["quorum"] == true && nodes.iter().all(|node| node["node_status"] == "running")
+}
+
+fn run_status(args: &StatusArgs, remote: &RemoteArgs) -> Result<Exit, Failure> {
+    let until = Instant::now() + remote.timeout;
+    loop {
+        let looked = Client::new(remote).and_then(|client| look(&client));
+        let waits = args.wait.is_some() && Instant::now() < until;
+        match looked {
+            Ok(cluster) if args.wait.is_none() || is_healthy(&cluster) => {
+                return Ok(show(&cluster, remote.output));
+            }
+            Ok(cluster) if !waits => {
+                show(&cluster, remote.output);
+                return Err(Failure::new(Exit::ConditionNotMet, "the cluster is not healthy yet"));
+            }
+            // A node that starts answers nobody yet, or not this question.
+            Err(failure) if !waits || failure.exit == Exit::Usage => return Err(failure),
+            _ => sleep(LOOK),
+        }
+    }
+}
+
+fn show(cluster: &Value, format: Format) -> Exit {
+    if format != Format::Table {
+        return out::document(cluster, format);
+    }
+    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let mut table = Table::new();
+    table.load_preset(NOTHING).set_header(["NODE", "STATUS", "ROLE", "CLUSTER PORT", "VERSION"]);
+    for node in cluster["nodes"].as_array().map(Vec::as_slice).unwrap_or_default() {
+        let fields = ["node", "node_status", "role", "cluster_addr", "version"];
+        table.add_row(fields.map(|field| text(&node[field])));
+    }
+    let health = match (cluster["quorum"] == true, cluster["failures_tolerated"].as_u64()) {
+        (false, _) => "no majority answers: changes wait, traffic goes on".to_owned(),
+        (true, Some(1)) => "tolerates 1 more failure".to_owned(),
+        (true, more) => format!("tolerates {} more failures", more.unwrap_or(0)),
+    };
+    let (name, leader) = (text(&cluster["name"]), text(&cluster["leader"]));
+    let term = &cluster["term"];
+    out::print(format!(
+        "Cluster {name}: leader {leader} (term {term}), {health}\n{}\n",
+        table.trim_fmt()
+    ))
+}
+
+fn run_token(args: &TokenArgs, remote: &RemoteArgs) -> Result<Exit, Failure> {
+    let body = json!({ "expires_in": args.valid_for.as_secs() });
+    let answer = Client::new(remote)?.post("/cluster/join_token", &body)?;
+    if remote.output != Format::Table {
+        return Ok(out::document(&answer, remote.output));
+    }
+    let text = |field: &str| answer[field].as_str().unwrap_or_default().to_owned();
+    // The token alone on standard output, so that it can go into a file.
+    out::notice(format!("good until {}; join with --join {}", text("expires_at"), text("seed")));
+    Ok(out::print(format!("{}\n", text("token"))))
+}
+
+fn run_remove(args: &RemoveArgs, remote: &RemoteArgs) -> Result<Exit, Failure> {
+    if !args.yes && !confirmed(&format!("Remove {} from the cluster?", args.node))? {
+        return Err(Failure::new(Exit::Failed, "not removed"));
+    }
+    Client::new(remote)?.delete(&format!("/cluster/{}/force_leave", args.node))?;
+    out::notice(format!("{} is no member any more", args.node));
+    Ok(Exit::Ok)
+}
+
+fn confirmed(question: &str) -> Result<bool, Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::new(Exit::Usage, "nobody is there to be asked; give --yes"));
+    }
+    let failed = |error: std::io::Error| Failure::new(Exit::Failed, error.to_string());
+    write!(std::io::stderr(), "{question} [y/N] ").map_err(failed)?;
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).map_err(failed)?;
+    Ok(matches!(line.trim(), "y" | "Y" | "yes"))
+}
+
+fn run_transfer(args: &TransferLeaderArgs, remote: &RemoteArgs) -> Result<Exit, Failure> {
+    let body = args.node.as_ref().map_or_else(|| json!({}), |node| json!({ "node": node }));
+    Client::new(remote)?.post("/cluster/transfer_leader", &body)?;
+    out::notice("leadership moves within a few seconds; `spanmq cluster status` shows who has it");
+    Ok(Exit::Ok)
 }

@@ -1,24 +1,24 @@
 //! The command line: what can be said, as plain values. Those who carry it out come after.
 //!
-//! One file per command, with its help and its examples. The commands in `cluster` and `link` join
-//! [`Command`] when something answers them: help lists nothing that does nothing.
+//! One file per command, with its help and its examples. The commands in `link` join [`Command`]
+//! when something answers them: help lists nothing that does nothing.
 
+mod client;
+mod cluster;
 mod completions;
 mod config;
 mod exit;
 mod out;
+mod remote;
 mod repair;
 mod start;
 mod version;
 mod yaml;
 
 #[allow(dead_code, reason = "listed in help once the management client answers it")]
-pub(crate) mod cluster;
-#[allow(dead_code, reason = "listed in help once the management client answers it")]
 pub(crate) mod link;
-#[allow(dead_code, reason = "the arguments that `cluster` and `link` share")]
-pub(crate) mod remote;
 
+pub(crate) use cluster::{ClusterArgs, run_cluster};
 pub(crate) use completions::{CompletionsArgs, run_completions};
 pub(crate) use config::{ConfigArgs, run_config};
 pub(crate) use exit::Exit;
@@ -39,6 +39,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Start(Box<StartArgs>),
     Demo(crate::demo::DemoArgs),
+    Cluster(Box<ClusterArgs>),
     Config(ConfigArgs),
     Repair(RepairArgs),
     Completions(CompletionsArgs),

@@ -6,10 +6,12 @@ use super::access::Access;
 use bytes::Bytes;
 use spanmq_access::{Action, ClientInfo, Decision};
 use spanmq_api::AuditLog;
-use spanmq_api::ports::{BoxFuture, ClusterView, MemberView, NoQuorum, Node, NotMade};
+use spanmq_api::ports::{
+    BoxFuture, ClusterView, JoinTokenView, MemberView, NoQuorum, Node, NotChanged, NotMade,
+};
 use spanmq_linking::Linking;
 use spanmq_mqtt::BrokerHandle;
-use spanmq_raft::{ProposeError, RaftNode};
+use spanmq_raft::{MembershipError, ProposeError, RaftNode};
 use spanmq_state::{Applied, Command, NodeId, State};
 
 /// Kind of the API's questions on the query stream.
@@ -108,6 +110,27 @@ impl Node for ApiPort {
         })
     }
 
+    fn join_token(&self, valid_s: Option<u64>) -> Result<JoinTokenView, String> {
+        let valid_for = valid_s.map(std::time::Duration::from_secs);
+        let token = self.raft.join_token(valid_for).map_err(|error| error.to_string())?;
+        let expires_unix_s = (token.expires_unix_s > 0).then_some(token.expires_unix_s);
+        Ok(JoinTokenView { token: token.reveal(), expires_unix_s })
+    }
+
+    fn remove_member(&self, node: NodeId) -> BoxFuture<Result<(), NotChanged>> {
+        let raft = self.raft.clone();
+        Box::pin(async move {
+            let own = node == raft.id();
+            let removed = if own { raft.leave().await } else { raft.remove(node).await };
+            removed.map_err(not_changed)
+        })
+    }
+
+    fn transfer_leader(&self, to: Option<NodeId>) -> BoxFuture<Result<(), NotChanged>> {
+        let raft = self.raft.clone();
+        Box::pin(async move { raft.transfer_leader(to).await.map_err(not_changed) })
+    }
+
     fn linking(&self) -> Arc<Linking> {
         self.linking.clone()
     }
@@ -133,6 +156,14 @@ impl Node for ApiPort {
 
     fn audit(&self) -> Arc<AuditLog> {
         self.audit.clone()
+    }
+}
+
+fn not_changed(error: MembershipError) -> NotChanged {
+    match error {
+        MembershipError::Refused(sentence) => NotChanged::Refused(sentence),
+        MembershipError::NoQuorum => NotChanged::NotMade(NotMade::NoQuorum),
+        MembershipError::Unknown | MembershipError::Stopping => NotChanged::NotMade(NotMade::Open),
     }
 }
 
