@@ -29,13 +29,14 @@ impl Recipe {
         }
     }
 
-    /// One SpanMQ node in `--dev`.
+    /// One SpanMQ node in `--dev`, with the window that the peer has.
     pub(crate) fn spanmq(binary: &str) -> Self {
         let command = format!(
-            "{binary} start --dev --init --node-name bench@127.0.0.1 --data-dir {{dir}}/data \
+            "{binary} start --config {{dir}}/broker.conf --dev --init --node-name bench@127.0.0.1 --data-dir {{dir}}/data \
              --listen-mqtt 127.0.0.1:{{port}} --listen-api 127.0.0.1:0 --listen-cluster 127.0.0.1:0"
         );
-        Self { name: "spanmq".into(), command, config: None }
+        let config = "mqtt.max_inflight = 1000\n";
+        Self { name: "spanmq".into(), command, config: Some(config.into()) }
     }
 }
 

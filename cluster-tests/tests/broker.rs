@@ -5,6 +5,8 @@ use std::time::Duration;
 use anyhow::Context;
 use cluster_tests::client::{Client, Connect, Packet, Property, Version};
 use cluster_tests::harness::{Cluster, eventually};
+use nix::sys::signal::Signal;
+use serde_json::json;
 
 const CLOSE: Duration = Duration::from_secs(5);
 
@@ -212,6 +214,24 @@ fn a_stopped_node_says_so_to_its_clients_and_ends_well() -> anyhow::Result<()> {
     cluster.nodes[0].stop()?;
     let last = client.expect_close(CLOSE)?;
     assert!(matches!(last.last(), Some(Packet::Disconnect { code: 0x8b, .. })), "{last:?}");
+    Ok(())
+}
+
+#[test]
+fn a_second_signal_ends_a_node_that_does_not_get_on_with_its_stop() -> anyhow::Result<()> {
+    let mut cluster = one()?;
+    let node = &mut cluster.nodes[0];
+    let hour = json!({ "actions": "sleep(3600000)" });
+    node.rest().put("/debug/fail-points/node::stop", &hour)?.expect(204)?;
+    node.signal(Signal::SIGTERM)?;
+    eventually(CLOSE, || {
+        anyhow::ensure!(node.log().contains("stopping"));
+        Ok(())
+    })?;
+    node.signal(Signal::SIGTERM)?;
+    let (code, log) = node.wait_exit(CLOSE)?;
+    assert_eq!(code, Some(130), "{log}");
+    assert!(log.contains("second signal: ending at once"), "{log}");
     Ok(())
 }
 

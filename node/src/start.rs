@@ -165,6 +165,8 @@ impl Node {
     /// Links, sessions, listeners, HTTP, Raft, in this order.
     async fn stop(self) {
         tracing::info!("stopping");
+        #[cfg(feature = "testing")]
+        let _ = tokio::task::spawn_blocking(|| fail::fail_point!("node::stop")).await;
         self.linking.stop().await;
         self.broker.stop(STOP_LIMIT).await;
         self.api.stop().await;
