@@ -1,5 +1,6 @@
-//! `spanmq cluster …` against real nodes, as a person or a script uses it: tokens, status, exit codes.
-//! The nodes run as in production: members talk TLS, who joins needs a token.
+//! `spanmq cluster …` and `spanmq link …` against real nodes, as a person or a script uses them:
+//! tokens, status, links, exit codes. Where a cluster is formed, its nodes run as in production:
+//! members talk TLS, who joins needs a token.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use cluster_tests::client::Client;
+use cluster_tests::harness::links::Setup;
 use cluster_tests::harness::{API_KEY, API_SECRET, Node, NodeOptions, binary, eventually};
 use serde_json::Value;
 
@@ -23,12 +25,28 @@ fn run(words: &[&str], env: Env<'_>) -> anyhow::Result<Output> {
     Ok(command.args(words).env_clear().envs(env.iter().copied()).output()?)
 }
 
-/// `spanmq cluster …` on `node`, with the key of the harness.
 fn cluster(node: &Node, words: &[&str]) -> anyhow::Result<Output> {
+    spanmq(node, &[&["cluster"], words].concat())
+}
+
+/// `spanmq link …`, with the exit code it must have; what it printed.
+fn link(node: &Node, code: i32, words: &[&str]) -> anyhow::Result<String> {
+    let output = spanmq(node, &[&["link"], words].concat())?;
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    anyhow::ensure!(
+        output.status.code() == Some(code),
+        "{words:?}: {:?} {out} {err}",
+        output.status
+    );
+    Ok(format!("{out}\n{err}"))
+}
+
+/// A command on `node`, with the key of the harness.
+fn spanmq(node: &Node, words: &[&str]) -> anyhow::Result<Output> {
     let api = format!("http://{}", node.addresses().api);
     let env =
         [("SPANMQ_API", &*api), ("SPANMQ_API_KEY", API_KEY), ("SPANMQ_API_SECRET", API_SECRET)];
-    run(&[&["cluster"], words].concat(), &env)
+    run(words, &env)
 }
 
 fn status(node: &Node) -> anyhow::Result<Value> {
@@ -153,5 +171,59 @@ fn every_way_to_fail_has_its_code_and_says_what_to_do() -> anyhow::Result<()> {
         assert!(stderr.contains(says), "{words:?} {api}: {stderr}");
         assert!(!stderr.contains(API_SECRET) && output.stdout.is_empty(), "{stderr}");
     }
+    Ok(())
+}
+
+#[test]
+fn links_are_made_watched_changed_and_deleted() -> anyhow::Result<()> {
+    let (east, west) = (Setup::default().start("east", 2)?, Setup::default().start("west", 1)?);
+    let server = |node: &Node| format!("127.0.0.1:{}", node.mqtt_port());
+    let (here, there) = (&east.nodes[1], &west.nodes[0]);
+    let add = |to: &str, at: &str, id: &str| {
+        ["add", to, "--server", at, "--topic", "t/#", "--clientid", id].map(str::to_owned)
+    };
+    for (node, words) in [
+        (here, add("west", &server(there), "clink-east-")),
+        (there, add("east", &server(&east.nodes[0]), "clink-west-")),
+    ] {
+        link(node, 0, &words.each_ref().map(String::as_str))?;
+    }
+    link(here, 0, &["show", "west", "--wait", "running", "--timeout", "30s"])?;
+    link(there, 0, &["show", "east", "--wait", "running", "--timeout", "30s"])?;
+    let list = link(&east.nodes[0], 0, &["ls"])?;
+    anyhow::ensure!(list.contains("running") && list.contains(&server(there)), "{list}");
+    let probe = link(here, 0, &["test", "west"])?;
+    anyhow::ensure!(probe.contains("connack    ok"), "{probe}");
+
+    let mut subscriber = Client::simple(there.mqtt_port(), "s")?;
+    subscriber.subscribe("t/1", 1)?;
+    eventually(SETTLE, || {
+        let explained = link(here, 0, &["explain", "t/1"])?;
+        anyhow::ensure!(explained.contains("west: forwarded"), "{explained}");
+        Ok(())
+    })?;
+    link(here, 0, &["pause", "west"])?;
+    link(here, 0, &["resume", "west"])?;
+    link(here, 0, &["edit", "west", "--topic", "t/#", "--topic", "u/#"])?;
+    let shown: Value = serde_json::from_str(&link(here, 0, &["show", "west", "-o", "json"])?)?;
+    assert_eq!(shown["topics"], serde_json::json!(["t/#", "u/#"]));
+    assert_eq!(shown["clientid"], "clink-east-", "what is not given stays");
+    let disabled = link(here, 0, &["disable", "west"])?;
+    anyhow::ensure!(disabled.contains("disabled"), "{disabled}");
+    let waited = link(here, 5, &["show", "west", "--wait", "running", "--timeout", "1s"])?;
+    anyhow::ensure!(waited.contains("error: link west is"), "{waited}");
+    link(here, 0, &["enable", "west"])?;
+    link(here, 0, &["show", "west", "--wait", "running", "--timeout", "30s"])?;
+
+    let refused = link(here, 1, &["add", "b#d", "--server", "x", "--topic", "a/#/b"])?;
+    anyhow::ensure!(
+        refused.contains("Invalid name format") && refused.contains("a/#/b"),
+        "{refused}"
+    );
+    link(here, 3, &["show", "nowhere"])?;
+    link(here, 2, &["edit", "west"])?;
+    link(here, 2, &["rm", "west"])?;
+    link(here, 0, &["rm", "west", "--yes"])?;
+    link(here, 3, &["show", "west"])?;
     Ok(())
 }

@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         },
         cli::Command::Cluster(args) => cli::run_cluster(&args),
         cli::Command::Config(args) => cli::run_config(&args),
+        cli::Command::Link(args) => cli::run_link(&args),
         cli::Command::Repair(args) => cli::run_repair(&args),
         cli::Command::Completions(args) => cli::run_completions(&args),
         cli::Command::Version(args) => cli::run_version(&args),

@@ -1,5 +1,7 @@
 //! The management API as the command line uses it.
 
+use std::io::{IsTerminal as _, Write as _};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -91,6 +93,17 @@ impl Client {
         self.answer(request.header("authorization", &self.authorization).call())
     }
 
+    /// With one query parameter, escaped.
+    pub(super) fn get_with(&self, path: &str, name: &str, value: &str) -> Answer {
+        let request = self.agent.get(format!("{}{path}", self.base)).query(name, value);
+        self.answer(request.header("authorization", &self.authorization).call())
+    }
+
+    pub(super) fn put(&self, path: &str, body: &Value) -> Answer {
+        let request = self.agent.put(format!("{}{path}", self.base));
+        self.answer(request.header("authorization", &self.authorization).send_json(body))
+    }
+
     pub(super) fn post(&self, path: &str, body: &Value) -> Answer {
         let request = self.agent.post(format!("{}{path}", self.base));
         self.answer(request.header("authorization", &self.authorization).send_json(body))
@@ -118,6 +131,37 @@ impl Client {
             404 => Exit::NotFound,
             _ => Exit::Failed,
         };
-        Err(Failure::new(exit, format!("{message} (HTTP {status})")))
+        Err(Failure::new(exit, format!("{} (HTTP {status})", plain(message))))
     }
+}
+
+/// A refusal in people's form: those of a link's fields come as JSON text (LINK-SPEC R-1).
+fn plain(message: &str) -> String {
+    let faults = match serde_json::from_str(message) {
+        Ok(Value::Array(faults)) => faults,
+        Ok(fault @ Value::Object(_)) => vec![fault],
+        _ => return message.to_owned(),
+    };
+    let sentence = |fault: &Value| {
+        let path = fault["path"].as_str().map(|path| path.trim_start_matches("root."));
+        let place = path.map(|path| format!("{path}: ")).unwrap_or_default();
+        let reason = &fault["reason"];
+        reason.as_str().map_or_else(|| format!("{place}{reason}"), |text| format!("{place}{text}"))
+    };
+    faults.iter().map(sentence).collect::<Vec<_>>().join("; ")
+}
+
+/// Asks the person at the terminal.
+///
+/// # Errors
+/// When there is none.
+pub(super) fn confirmed(question: &str) -> Result<bool, Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::new(Exit::Usage, "nobody is there to be asked; give --yes"));
+    }
+    let failed = |error: std::io::Error| Failure::new(Exit::Failed, error.to_string());
+    write!(std::io::stderr(), "{question} [y/N] ").map_err(failed)?;
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).map_err(failed)?;
+    Ok(matches!(line.trim(), "y" | "Y" | "yes"))
 }

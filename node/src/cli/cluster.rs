@@ -1,6 +1,5 @@
 //! `spanmq cluster status | token | remove | transfer-leader`.
 
-use std::io::{IsTerminal as _, Write as _};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -8,7 +7,7 @@ use comfy_table::{Table, presets::NOTHING};
 use serde_json::{Value, json};
 
 use super::Exit;
-use super::client::{Client, Failure};
+use super::client::{Client, Failure, confirmed};
 use super::out::{self, Format};
 use super::remote::RemoteArgs;
 
@@ -181,17 +180,6 @@ fn run_remove(args: &RemoveArgs, remote: &RemoteArgs) -> Result<Exit, Failure> {
     Client::new(remote)?.delete(&format!("/cluster/{}/force_leave", args.node))?;
     out::notice(format!("{} is no member any more", args.node));
     Ok(Exit::Ok)
-}
-
-fn confirmed(question: &str) -> Result<bool, Failure> {
-    if !std::io::stdin().is_terminal() {
-        return Err(Failure::new(Exit::Usage, "nobody is there to be asked; give --yes"));
-    }
-    let failed = |error: std::io::Error| Failure::new(Exit::Failed, error.to_string());
-    write!(std::io::stderr(), "{question} [y/N] ").map_err(failed)?;
-    let mut line = String::new();
-    std::io::stdin().read_line(&mut line).map_err(failed)?;
-    Ok(matches!(line.trim(), "y" | "Y" | "yes"))
 }
 
 fn run_transfer(args: &TransferLeaderArgs, remote: &RemoteArgs) -> Result<Exit, Failure> {

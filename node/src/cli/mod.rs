@@ -1,13 +1,14 @@
 //! The command line: what can be said, as plain values. Those who carry it out come after.
 //!
-//! One file per command, with its help and its examples. The commands in `link` join [`Command`]
-//! when something answers them: help lists nothing that does nothing.
+//! One file per command, with its help and its examples. Help lists nothing that does nothing.
 
 mod client;
 mod cluster;
 mod completions;
 mod config;
 mod exit;
+mod link;
+mod link_run;
 mod out;
 mod remote;
 mod repair;
@@ -15,13 +16,12 @@ mod start;
 mod version;
 mod yaml;
 
-#[allow(dead_code, reason = "listed in help once the management client answers it")]
-pub(crate) mod link;
-
 pub(crate) use cluster::{ClusterArgs, run_cluster};
 pub(crate) use completions::{CompletionsArgs, run_completions};
 pub(crate) use config::{ConfigArgs, run_config};
 pub(crate) use exit::Exit;
+pub(crate) use link::LinkArgs;
+pub(crate) use link_run::run_link;
 pub(crate) use out::fail;
 pub(crate) use repair::{RepairArgs, run_repair};
 pub(crate) use start::{StartArgs, load_start, report};
@@ -41,6 +41,7 @@ pub(crate) enum Command {
     Demo(crate::demo::DemoArgs),
     Cluster(Box<ClusterArgs>),
     Config(ConfigArgs),
+    Link(Box<LinkArgs>),
     Repair(RepairArgs),
     Completions(CompletionsArgs),
     Version(VersionArgs),
