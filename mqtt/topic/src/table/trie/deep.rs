@@ -6,8 +6,9 @@
 //! has the sums of each group of six levels, for each of the 64 masks of that group; a filter adds
 //! up what its own mask selects of each group and compares once.
 //!
-//! The sum is 128 bits of two SipHashes with random keys of this process, which no client can see:
-//! a filter is taken for a match that is none with a probability of 2⁻¹²⁸ per comparison.
+//! The sum is of SipHashes with a random key of this table, which no client can see or search
+//! against: a filter is taken for a match that is none with a probability of 2⁻⁶⁴ per comparison,
+//! which at a million comparisons a second is once in half a million years.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -18,7 +19,7 @@ const LEVELS_MAX: usize = 128;
 const LEVELS_MIN: usize = 12;
 const PLUS_MIN: u32 = 3;
 
-/// Levels of a group: with six, all sums of a name fit into the first-level cache (22 KiB).
+/// Levels of a group: with six, all sums of a name fit into the first-level cache (11 KiB).
 const GROUP: usize = 6;
 /// Levels of half a mask, and the groups in it.
 const HALF: usize = 64;
@@ -33,23 +34,13 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Sum(u64, u64);
-
-impl Sum {
-    const ZERO: Self = Self(0, 0);
-
-    fn plus(self, other: Self) -> Self {
-        Self(self.0.wrapping_add(other.0), self.1.wrapping_add(other.1))
-    }
-}
-
+/// The key of a table's sums.
 #[derive(Clone, Default)]
-pub(super) struct Keys(RandomState, RandomState);
+pub(super) struct Keys(RandomState);
 
 impl Keys {
-    fn level(&self, at: usize, word: &str) -> Sum {
-        Sum(self.0.hash_one((at, word)), self.1.hash_one((at, word)))
+    fn level(&self, at: usize, word: &str) -> u64 {
+        self.0.hash_one((at, word))
     }
 }
 
@@ -58,7 +49,7 @@ impl Keys {
 pub(super) struct DeepFilter {
     /// Bit n: level n is a literal.
     literals: [u64; 2],
-    sum: Sum,
+    sum: u64,
     /// Without a closing `#`.
     levels: u8,
     open_end: bool,
@@ -75,10 +66,10 @@ impl DeepFilter {
         if !(LEVELS_MIN..=LEVELS_MAX).contains(&levels) {
             return None;
         }
-        let (mut literals, mut sum) = ([0_u64; 2], Sum::ZERO);
+        let (mut literals, mut sum) = ([0_u64; 2], 0_u64);
         for (at, word) in words(fixed).enumerate().filter(|(_, word)| *word != "+") {
             literals[at / HALF] |= 1 << (at % HALF);
-            sum = sum.plus(keys.level(at, word));
+            sum = sum.wrapping_add(keys.level(at, word));
         }
         let levels = u8::try_from(levels).ok()?;
         let plus = u32::from(levels) - literals.iter().map(|half| half.count_ones()).sum::<u32>();
@@ -94,14 +85,14 @@ impl DeepFilter {
 /// A topic name, made ready for comparison with many deep filters.
 pub(super) struct DeepName {
     levels: usize,
-    groups: [[[Sum; 1 << GROUP]; HALF_GROUPS]; LEVELS_MAX / HALF],
+    groups: [[[u64; 1 << GROUP]; HALF_GROUPS]; LEVELS_MAX / HALF],
 }
 
 impl DeepName {
     pub(super) fn new(name: &str, keys: &Keys) -> Box<Self> {
         let mut this = Box::new(Self {
             levels: 0,
-            groups: [[[Sum::ZERO; 1 << GROUP]; HALF_GROUPS]; LEVELS_MAX / HALF],
+            groups: [[[0; 1 << GROUP]; HALF_GROUPS]; LEVELS_MAX / HALF],
         });
         for (at, word) in words(name).enumerate() {
             this.levels += 1;
@@ -110,7 +101,7 @@ impl DeepName {
             let sum = keys.level(at, word);
             let bit = 1 << (at % HALF % GROUP);
             for mask in bit..2 * bit {
-                group[mask] = group[mask - bit].plus(sum);
+                group[mask] = group[mask - bit].wrapping_add(sum);
             }
         }
         this
@@ -122,14 +113,14 @@ impl DeepName {
         if if filter.open_end { self.levels < levels } else { self.levels != levels } {
             return false;
         }
-        let mut sum = Sum::ZERO;
+        let mut sum = 0_u64;
         for (half, groups) in filter.literals.iter().zip(&self.groups) {
             let mut mask = *half;
             for group in groups {
                 if mask == 0 {
                     break;
                 }
-                sum = sum.plus(group[(mask % (1 << GROUP)) as usize]);
+                sum = sum.wrapping_add(group[(mask % (1 << GROUP)) as usize]);
                 mask >>= GROUP;
             }
         }
