@@ -6,6 +6,7 @@ mod support;
 use std::sync::Arc;
 
 use spanmq_mqtt::InterestEvent;
+use spanmq_mqtt::config::Minority;
 use spanmq_mqtt::ports::{ControlKind, Done, Forward, Outcome, Outcomes, Verdict};
 use spanmq_session::{Message, MessageId, Origin, Properties, ProtocolVersion, Publisher, QoS};
 use support::client::{Client, Connect};
@@ -189,6 +190,21 @@ fn without_a_lease_qos_1_waits_and_keeps_its_order() {
     broker.node.lease.store(false, std::sync::atomic::Ordering::SeqCst);
     publisher.publish(2, "t", 3, b"3");
     assert_eq!(publisher.read_kind(4).code(), 0, "after a second the last known view counts");
+}
+
+// ARCHITECTURE §4: `cluster.minority = strict` prefers a refusal to the last known view
+#[test]
+fn without_a_lease_a_strict_node_refuses_qos_1() {
+    let broker = TestBroker::with(|config| config.minority = Minority::Strict);
+    let mut client = Client::v5(broker.address(), "c");
+    client.subscribe("t", 1);
+    let mut publisher = Client::v5(broker.address(), "pub");
+    broker.node.lease.store(false, std::sync::atomic::Ordering::SeqCst);
+    publisher.publish(2, "t", 1, b"1");
+    assert_eq!(publisher.read_kind(4).code(), 0x83);
+    client.assert_silent();
+    publisher.publish(0, "t", 0, b"0");
+    assert_eq!(client.read_publish().payload, b"0", "QoS 0 flows");
 }
 
 // L11

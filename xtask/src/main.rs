@@ -4,6 +4,7 @@
 mod ci;
 mod conformance;
 mod edges;
+mod settings;
 mod tidy;
 
 use std::path::{Path, PathBuf};

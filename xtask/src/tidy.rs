@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use syn::visit::Visit;
 
-use crate::edges;
+use crate::{edges, settings};
 
 const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 60;
@@ -21,9 +21,15 @@ type Sizes = BTreeMap<String, usize>;
 
 pub(crate) fn run(root: &Path, update: bool) -> anyhow::Result<()> {
     edges::check(root)?;
+    let files = rust_files(root)?;
+    let names: Vec<_> = files
+        .iter()
+        .filter_map(|path| Some(path.strip_prefix(root).ok()?.display().to_string()))
+        .collect();
+    settings::check(root, &names)?;
     let mut sizes = Sizes::new();
     let mut words = Vec::new();
-    for path in rust_files(root)? {
+    for path in files {
         let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
         let name = path.strip_prefix(root)?.display().to_string();
         words.extend(forbidden_words(&name, &text));

@@ -19,6 +19,7 @@ mod load;
 mod model;
 mod origin;
 mod overlay;
+mod pending;
 mod render;
 mod scalars;
 mod setting;

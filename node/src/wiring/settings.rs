@@ -7,13 +7,14 @@ use anyhow::Context;
 use spanmq_api::ApiConfig;
 use spanmq_config::{
     Config, DenyAction as ConfigDeny, Durability as ConfigDurability, Listener, ListenerKind,
-    ServerTls, SharedStrategy as ConfigStrategy, SubscribeVisibility, TlsVerify,
+    MinorityMode as ConfigMinority, ServerTls, SharedStrategy as ConfigStrategy,
+    SubscribeVisibility, TlsVerify,
 };
 use spanmq_link_protocol::expiry::ExpirySettings;
 use spanmq_linking::LinkingConfig;
 use spanmq_mqtt::config::{
-    BrokerConfig, ConnectionLimits, DenyAction, Durability, ListenerConfig, StoreConfig, TlsConfig,
-    Transport, Visibility, WsConfig,
+    BrokerConfig, ConnectionLimits, DenyAction, Durability, ListenerConfig, Minority, StoreConfig,
+    TlsConfig, Transport, Visibility, WsConfig,
 };
 use spanmq_port::{Credentials, DialMap, GivenFiles, JoinToken};
 use spanmq_raft::{Formation, PortSecurity, RaftOptions};
@@ -127,6 +128,10 @@ pub(crate) fn broker(config: &Config) -> anyhow::Result<BrokerConfig> {
         subscribe_visibility: match config.cluster.subscribe_visibility {
             SubscribeVisibility::Cluster => Visibility::Cluster,
             SubscribeVisibility::Local => Visibility::Local,
+        },
+        minority: match config.cluster.minority {
+            ConfigMinority::Available => Minority::Available,
+            ConfigMinority::Strict => Minority::Strict,
         },
         deny_action: match config.authorization.deny_action {
             ConfigDeny::Ignore => DenyAction::Ignore,
