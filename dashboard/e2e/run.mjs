@@ -17,7 +17,9 @@ const B_MQTT = env("E2E_B_MQTT");
 const USER = env("E2E_USER", "admin");
 const PASSWORD = env("E2E_PASSWORD");
 const SHOTS = env("E2E_SHOTS", "");
-const KILL = env("E2E_KILL_CMD", "");
+const KILL = env("E2E_KILL_CMD");
+// The budget is 300 ms; a machine busy with other work may take three times as long.
+const FIRST_PAINT_MS = 300 * 3;
 const MQTT_LOGIN = { username: env("E2E_MQTT_USER", ""), password: env("E2E_MQTT_PASSWORD", "") };
 const LINK_LOGIN = { username: env("E2E_LINK_USER", ""), password: env("E2E_LINK_PASSWORD", "") };
 
@@ -65,6 +67,7 @@ try {
   const drawn = await page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? 0);
   const answered = await page.evaluate(() => performance.getEntriesByType("navigation")[0].responseEnd);
   console.log(`  first paint ${(drawn - answered).toFixed(0)} ms after the answer`);
+  assert.ok(drawn > 0 && drawn - answered < FIRST_PAINT_MS, `first paint later than ${FIRST_PAINT_MS} ms after the answer`);
 
   step("the form finds what is missing before the server is asked");
   await page.goto(`${A}/cluster-linking`);
@@ -133,14 +136,12 @@ try {
   await page.goto(`${A}/topic-tester?topic=e2e/7`);
   await page.locator(".rows a", { hasText: nameB }).waitFor();
 
-  if (KILL) {
-    step("a killed node is marked");
-    await page.goto(`${A}/cluster-linking/${encodeURIComponent(nameB)}`);
-    execSync(KILL, { stdio: "inherit" });
-    await page.locator("tr.partial").waitFor({ timeout: 40_000 });
-    await page.locator(".page-actions .tag", { hasText: "Inconsistent" }).waitFor({ timeout: 20_000 });
-    await shot(page, SHOTS, "detail-node-down-en");
-  }
+  step("a killed node is marked");
+  await page.goto(`${A}/cluster-linking/${encodeURIComponent(nameB)}`);
+  execSync(KILL, { stdio: "inherit" });
+  await page.locator("tr.partial").waitFor({ timeout: 40_000 });
+  await page.locator(".page-actions .tag", { hasText: "Inconsistent" }).waitFor({ timeout: 20_000 });
+  await shot(page, SHOTS, "detail-node-down-en");
 
   step("edit");
   await page.goto(`${A}/cluster-linking/${encodeURIComponent(nameB)}?tab=settings`);
@@ -236,7 +237,7 @@ try {
   await confirmed("Disable");
   await toast("Disabled Successfully");
   // A node that does not answer keeps the whole inconsistent, even when the others have stopped.
-  await page.locator(".vrow .tag", { hasText: KILL ? "Inconsistent" : "Stopped" }).waitFor({ timeout: 20_000 });
+  await page.locator(".vrow .tag", { hasText: "Inconsistent" }).waitFor({ timeout: 20_000 });
   await page.getByRole("switch", { name: `Enable ${nameB}`, checked: false }).waitFor();
   await page.getByRole("switch", { name: `Enable ${nameB}` }).click();
   await toast("Enabled Successfully");
