@@ -9,7 +9,10 @@ const FILTER: &str = "$share/g/job/#";
 
 fn cluster(strategy: &str) -> anyhow::Result<Cluster> {
     let options = NodeOptions {
-        config: Some(format!("mqtt.shared_subscription_strategy = {strategy}\n")),
+        // The window of a member takes all that a test sends before the member reads.
+        config: Some(format!(
+            "mqtt {{ shared_subscription_strategy = {strategy}, max_inflight = 1000 }}\n"
+        )),
         ..NodeOptions::default()
     };
     Cluster::start_with(strategy, 2, &options)

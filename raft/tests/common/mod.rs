@@ -33,9 +33,18 @@ fn log_if_asked() {
     }
 }
 
-/// A port that was free a moment ago: restarted nodes keep their address.
+/// A port that is free now: restarted nodes keep their address. Not one of those that the system
+/// gives to whoever asks for any: another process might get it before the node binds it.
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+    static NEXT: std::sync::atomic::AtomicU16 = std::sync::atomic::AtomicU16::new(0);
+    // Processes of tests that run one after the other start at different places.
+    let first = u16::try_from(std::process::id() % 200).unwrap() * 100;
+    let mut tried = std::iter::repeat_with(|| {
+        let next = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        10_000 + first.wrapping_add(next) % 20_000
+    });
+    let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    tried.by_ref().take(20_000).find(is_free).expect("one of 20,000 ports is free")
 }
 
 impl Site {
