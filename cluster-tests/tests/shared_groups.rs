@@ -9,10 +9,7 @@ const FILTER: &str = "$share/g/job/#";
 
 fn cluster(strategy: &str) -> anyhow::Result<Cluster> {
     let options = NodeOptions {
-        // The window of a member takes all that a test sends before the member reads.
-        config: Some(format!(
-            "mqtt {{ shared_subscription_strategy = {strategy}, max_inflight = 1000 }}\n"
-        )),
+        config: Some(format!("mqtt.shared_subscription_strategy = {strategy}\n")),
         ..NodeOptions::default()
     };
     Cluster::start_with(strategy, 2, &options)

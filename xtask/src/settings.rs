@@ -1,37 +1,35 @@
 //! No setting of the configuration may be read and then forgotten: each field is used by the node, or
 //! stands in `node/config/src/pending.rs`, whose keys are warned about.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
 use anyhow::bail;
+use syn::visit::Visit;
 
 const MODEL: &str = "node/config/src/model/";
 const PENDING: &str = "node/config/src/pending.rs";
 /// Where the values go to work.
-const USERS: [&str; 3] = ["node/src/", "node/config/src/check", "node/config/src/flags.rs"];
-/// Hold other settings, or have one value only.
-const NO_VALUES: [&str; 3] = ["mechanism", "tcp_options", "wss"];
+const USERS: &str = "node/src/";
+/// Hold other settings, have one value only, or are used while the configuration is read: a name
+/// for the checks, a switch that the listeners' own iterator looks at.
+const NO_VALUES: [&str; 5] = ["mechanism", "tcp", "tcp_options", "ws", "wss"];
 
 /// # Errors
 /// Lists the fields that nobody reads.
 pub(crate) fn check(root: &Path, files: &[String]) -> anyhow::Result<()> {
     let read = |name: &String| fs::read_to_string(root.join(name));
     let pending = fs::read_to_string(root.join(PENDING))?;
-    let mut used = String::new();
-    for name in files.iter().filter(|name| USERS.iter().any(|users| name.starts_with(users))) {
-        used += &read(name)?;
+    let mut used = HashSet::new();
+    for name in files.iter().filter(|name| name.starts_with(USERS)) {
+        used.extend(accessed(&read(name)?)?);
     }
-    let is_word = |letter: char| letter.is_alphanumeric() || letter == '_';
-    let words: std::collections::HashSet<_> = used.split(|letter| !is_word(letter)).collect();
     let mut forgotten = Vec::new();
     for name in files.iter().filter(|name| name.starts_with(MODEL)) {
         for (key, field) in read(name)?.lines().filter_map(setting) {
-            let waits = [format!(".{key}\""), format!("\"{key}\"")];
-            if NO_VALUES.contains(&&*key) {
-                continue;
-            }
-            if !words.contains(&*field) && !waits.iter().any(|key| pending.contains(&**key)) {
+            let waits = pending.contains(&format!(".{key}\""));
+            if !waits && !used.contains(&field) && !NO_VALUES.contains(&&*key) {
                 forgotten.push(format!("{name}: {key}"));
             }
         }
@@ -45,6 +43,30 @@ pub(crate) fn check(root: &Path, files: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Names of all fields that the code reads. A field of the same name elsewhere hides one that is
+/// forgotten; methods and words in texts do not.
+fn accessed(text: &str) -> anyhow::Result<HashSet<String>> {
+    struct Fields(HashSet<String>);
+    impl Visit<'_> for Fields {
+        fn visit_expr_field(&mut self, field: &syn::ExprField) {
+            if let syn::Member::Named(name) = &field.member {
+                self.0.insert(name.to_string());
+            }
+            syn::visit::visit_expr_field(self, field);
+        }
+
+        fn visit_field_pat(&mut self, field: &syn::FieldPat) {
+            if let syn::Member::Named(name) = &field.member {
+                self.0.insert(name.to_string());
+            }
+            syn::visit::visit_field_pat(self, field);
+        }
+    }
+    let mut fields = Fields(HashSet::new());
+    fields.visit_file(&syn::parse_file(text)?);
+    Ok(fields.0)
+}
+
 /// Key and field of a line of `settings!`: `"max_inflight" => max_inflight: u16 = 32`.
 fn setting(line: &str) -> Option<(String, String)> {
     let (key, rest) = line.trim().strip_prefix('"')?.split_once("\" => ")?;
@@ -56,6 +78,13 @@ fn setting(line: &str) -> Option<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fields_count_and_methods_and_texts_do_not() {
+        let text = "fn f(c: C) { c.a.b(\"d\"); let C { e, .. } = c; }";
+        let names = ["a", "e"].map(str::to_owned);
+        assert_eq!(accessed(text).expect("the text is valid"), HashSet::from(names));
+    }
 
     #[test]
     fn lines_of_the_model_are_told_from_others() {

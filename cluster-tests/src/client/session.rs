@@ -403,24 +403,27 @@ impl Client {
         Ok(())
     }
 
-    /// Acknowledges and gives what has been sent to us until a PINGREQ is answered.
+    /// Acknowledges and gives what is sent to us until nothing comes between two PINGREQs and their
+    /// answers. Two: what an acknowledgement made room for may follow the answer to a PINGREQ that
+    /// was read together with it.
     ///
     /// # Errors
     /// When the connection ended.
     pub fn payloads_until_silence(&mut self) -> anyhow::Result<Vec<Vec<u8>>> {
-        let mut payloads = Vec::new();
-        self.send_packet(0xc0, &[])?;
-        loop {
-            match self.answer(|p| matches!(p, Packet::PingResp | Packet::Publish { .. }))? {
-                Packet::Publish { qos, id, payload, .. } => {
-                    if qos == 1 {
-                        self.send_packet(0x40, &id.to_be_bytes())?;
-                    }
-                    payloads.push(payload);
+        let (mut payloads, mut silent) = (Vec::new(), 0);
+        while silent < 2 {
+            silent += 1;
+            self.send_packet(0xc0, &[])?;
+            let awaited = |p: &Packet| matches!(p, Packet::PingResp | Packet::Publish { .. });
+            while let Packet::Publish { qos, id, payload, .. } = self.answer(awaited)? {
+                if qos == 1 {
+                    self.send_packet(0x40, &id.to_be_bytes())?;
                 }
-                _ => return Ok(payloads),
+                payloads.push(payload);
+                silent = 0;
             }
         }
+        Ok(payloads)
     }
 
     /// Waits until the server closes; gives what it still sent.

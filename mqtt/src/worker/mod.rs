@@ -224,6 +224,8 @@ impl Worker {
             Mail::Stored { batch, written } => self.on_stored(batch, written),
             Mail::GiveUp { client_id, keep, reply } => {
                 let session = self.give_up(&client_id, keep);
+                // Before the answer: what the new connection publishes must not find the old filters.
+                self.send_routes();
                 // Nobody waits any more: the claimant has gone, and the session with it.
                 let _ = reply.send(session);
             }

@@ -1,6 +1,8 @@
 //! The management API as the command line uses it.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,16 +11,21 @@ use serde_json::{Value, json};
 use super::remote::RemoteArgs;
 use super::{Exit, out};
 
+/// Pause between two looks of `--wait`.
+const LOOK: Duration = Duration::from_millis(250);
+
 /// Why a command did not get its answer: what to print, and how to end.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) exit: Exit,
     what: String,
+    /// Nobody answers, or not this question yet: a node that starts is like that.
+    passes: bool,
 }
 
 impl Failure {
     pub(super) fn new(exit: Exit, what: impl Into<String>) -> Self {
-        Self { exit, what: what.into() }
+        Self { exit, what: what.into(), passes: exit == Exit::Unreachable }
     }
 
     /// Prints it.
@@ -131,7 +138,37 @@ impl Client {
             404 => Exit::NotFound,
             _ => Exit::Failed,
         };
-        Err(Failure::new(exit, format!("{} (HTTP {status})", plain(message))))
+        let failure = Failure::new(exit, format!("{} (HTTP {status})", plain(message)));
+        Err(Failure { passes: status == 503, ..failure })
+    }
+}
+
+/// Looks again and again, as one caller, until `met` says yes or the time of `--timeout` is over;
+/// gives the last look, and whether it was met.
+///
+/// # Errors
+/// What will not pass at once, all else when the time is over.
+pub(super) fn wait_for(
+    args: &RemoteArgs,
+    look: impl Fn(&Client) -> Answer,
+    met: impl Fn(&Value) -> bool,
+) -> Result<(Value, bool), Failure> {
+    let until = Instant::now() + args.timeout;
+    let mut client = None;
+    loop {
+        let looked = match &client {
+            Some(client) => look(client),
+            None => Client::new(args).and_then(|new| look(client.insert(new))),
+        };
+        let over = Instant::now() >= until;
+        match looked {
+            Ok(seen) if over || met(&seen) => {
+                let met = met(&seen);
+                return Ok((seen, met));
+            }
+            Err(failure) if over || !failure.passes => return Err(failure),
+            _ => sleep(LOOK),
+        }
     }
 }
 

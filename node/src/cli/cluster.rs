@@ -1,18 +1,14 @@
 //! `spanmq cluster status | token | remove | transfer-leader`.
 
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use comfy_table::{Table, presets::NOTHING};
 use serde_json::{Value, json};
 
 use super::Exit;
-use super::client::{Client, Failure, confirmed};
+use super::client::{Client, Failure, confirmed, wait_for};
 use super::out::{self, Format};
 use super::remote::RemoteArgs;
-
-/// Pause between two looks of `--wait`.
-const LOOK: Duration = Duration::from_millis(250);
 
 /// Looks at the cluster and changes its members.
 #[derive(Debug, clap::Args)]
@@ -118,22 +114,14 @@ fn is_healthy(cluster: &Value) -> bool {
 }
 
 fn run_status(args: &StatusArgs, remote: &RemoteArgs) -> Result<Exit, Failure> {
-    let until = Instant::now() + remote.timeout;
-    loop {
-        let looked = Client::new(remote).and_then(|client| look(&client));
-        let waits = args.wait.is_some() && Instant::now() < until;
-        match looked {
-            Ok(cluster) if args.wait.is_none() || is_healthy(&cluster) => {
-                return Ok(show(&cluster, remote.output));
-            }
-            Ok(cluster) if !waits => {
-                show(&cluster, remote.output);
-                return Err(Failure::new(Exit::ConditionNotMet, "the cluster is not healthy yet"));
-            }
-            // A node that starts answers nobody yet, or not this question.
-            Err(failure) if !waits || failure.exit == Exit::Usage => return Err(failure),
-            _ => sleep(LOOK),
-        }
+    let Some(Condition::Healthy) = args.wait else {
+        return Ok(show(&look(&Client::new(remote)?)?, remote.output));
+    };
+    let (cluster, healthy) = wait_for(remote, look, is_healthy)?;
+    let shown = show(&cluster, remote.output);
+    match healthy {
+        true => Ok(shown),
+        false => Err(Failure::new(Exit::ConditionNotMet, "the cluster is not healthy yet")),
     }
 }
 

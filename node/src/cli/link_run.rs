@@ -2,21 +2,16 @@
 
 use std::io::Read as _;
 use std::path::Path;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 use clap::ValueEnum as _;
 use comfy_table::{Table, presets::NOTHING};
 use serde_json::{Map, Value, json};
 
 use super::Exit;
-use super::client::{Client, Failure, confirmed};
+use super::client::{Client, Failure, confirmed, wait_for};
 use super::link::{LinkArgs, LinkCommand, Settings, ShowArgs};
 use super::out::{self, Format};
 use super::remote::RemoteArgs;
-
-/// Pause between two looks of `--wait`.
-const LOOK: Duration = Duration::from_millis(250);
 
 pub(crate) fn run_link(args: &LinkArgs) -> Exit {
     run(args).unwrap_or_else(Failure::end)
@@ -134,25 +129,15 @@ fn set_enabled(remote: &RemoteArgs, name: &str, enable: bool) -> Result<Exit, Fa
 }
 
 fn run_show(args: &ShowArgs, remote: &RemoteArgs) -> Result<Exit, Failure> {
-    let until = Instant::now() + remote.timeout;
-    let wanted = args.wait.and_then(|wait| Some(wait.to_possible_value()?.get_name().to_owned()));
-    let client = Client::new(remote)?;
-    loop {
-        // The dialect whose status is one word: running, disconnected, …
-        let link = client.get(&format!("/cluster/links/{}", args.name))?;
-        let met = wanted.as_ref().is_none_or(|wanted| link["status"] == wanted.as_str());
-        if met || Instant::now() >= until {
-            shown(&link, remote.output);
-            let status = text(&link["status"]);
-            let what = || format!("link {} is {status}", args.name);
-            return if met {
-                Ok(Exit::Ok)
-            } else {
-                Err(Failure::new(Exit::ConditionNotMet, what()))
-            };
-        }
-        sleep(LOOK);
-    }
+    // The dialect whose status is one word: running, disconnected, …
+    let look = |client: &Client| client.get(&format!("/cluster/links/{}", args.name));
+    let Some(wanted) = args.wait.and_then(|wait| wait.to_possible_value()) else {
+        return Ok(shown(&look(&Client::new(remote)?)?, remote.output));
+    };
+    let (link, met) = wait_for(remote, look, |link| link["status"] == wanted.get_name())?;
+    let printed = shown(&link, remote.output);
+    let what = || format!("link {} is {}", args.name, text(&link["status"]));
+    if met { Ok(printed) } else { Err(Failure::new(Exit::ConditionNotMet, what())) }
 }
 
 fn run_test(remote: &RemoteArgs, name: &str) -> Result<Exit, Failure> {
