@@ -1,4 +1,4 @@
-//! Request bodies: at most 1 MiB of JSON, checked against their type, with the path of the first
+//! Request bodies: JSON of limited length, checked against their type, with the path of the first
 //! fault. What a changing request brought is kept, redacted, for the audit log.
 
 use std::future::Future;
@@ -11,9 +11,6 @@ use serde_json::Value;
 
 use crate::audit::AuditBody;
 use crate::error::ApiError;
-
-/// Largest body (SECURITY A2).
-pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
 
 /// A checked body.
 #[derive(Debug)]
@@ -52,7 +49,11 @@ fn unsupported() -> ApiError {
 
 fn too_large_or_broken(error: &actix_web::Error) -> ApiError {
     match error.as_response_error().status_code().as_u16() {
-        413 => ApiError::new(413, "PAYLOAD_TOO_LARGE", "The body has more than 1 MiB"),
+        413 => ApiError::new(
+            413,
+            "PAYLOAD_TOO_LARGE",
+            "The body is larger than `dashboard.max_body_size` allows (default: 1 MiB)",
+        ),
         _ => ApiError::bad_request(format!("The body cannot be read: {error}")),
     }
 }

@@ -11,7 +11,6 @@ use tokio::sync::Semaphore;
 
 use crate::access::{LocalLogins, Passwords};
 use crate::auth;
-use crate::body::BODY_BYTES_MAX;
 use crate::dashboard;
 use crate::error::ApiError;
 use crate::openapi;
@@ -27,14 +26,19 @@ const CATCH_UP_LIMIT: Duration = Duration::from_secs(1);
 /// How the API is served.
 #[derive(Debug, Clone)]
 pub struct ApiConfig {
-    /// Where it binds; port 0 takes a free one.
-    pub bind: SocketAddr,
+    /// Where plain HTTP binds, if it is on; port 0 takes a free one.
+    pub bind: Option<SocketAddr>,
     /// Worker threads. Default: 2.
     pub workers: usize,
     /// `api.links_style = "emqx"`.
     pub links_style_emqx: bool,
     /// Life of a login since its last use (`dashboard.token_expired_time`). Default: 60 min.
     pub token_life: Duration,
+    /// Bytes of a request body (SECURITY A2). Default: 1 MiB.
+    pub body_bytes_max: usize,
+    /// The configuration file is the truth about links: changes are refused (409,
+    /// `cluster.links_source = file`). Default: no.
+    pub links_are_of_the_file: bool,
     /// HTTPS beside plain HTTP. Default: none.
     pub https: Option<HttpsConfig>,
 }
@@ -46,6 +50,8 @@ pub struct HttpsConfig {
     pub bind: SocketAddr,
     /// Certificates and rules.
     pub tls: Arc<rustls::ServerConfig>,
+    /// Longest time for the TLS handshake.
+    pub handshake_timeout: Duration,
 }
 
 impl ApiConfig {
@@ -53,7 +59,15 @@ impl ApiConfig {
     #[must_use]
     pub fn new(bind: SocketAddr) -> Self {
         let token_life = Duration::from_secs(3_600);
-        Self { bind, workers: 2, links_style_emqx: false, token_life, https: None }
+        Self {
+            bind: Some(bind),
+            workers: 2,
+            links_style_emqx: false,
+            token_life,
+            body_bytes_max: 1 << 20,
+            links_are_of_the_file: false,
+            https: None,
+        }
     }
 }
 
@@ -80,8 +94,8 @@ impl Shared {
 
 /// A running server.
 pub struct Api {
-    /// Where it listens; plain HTTP first.
-    pub address: SocketAddr,
+    /// Plain HTTP, if it is on.
+    pub address: Option<SocketAddr>,
     /// HTTPS, if it is on.
     pub https_address: Option<SocketAddr>,
     handle: ServerHandle,
@@ -100,6 +114,7 @@ impl Api {
 /// When the address cannot be bound.
 pub fn serve(config: ApiConfig, node: Arc<dyn Node>) -> std::io::Result<Api> {
     let (bind, https, workers) = (config.bind, config.https.clone(), config.workers.max(1));
+    let body_bytes_max = config.body_bytes_max;
     let shared = web::Data::new(Shared {
         node,
         config,
@@ -112,7 +127,7 @@ pub fn serve(config: ApiConfig, node: Arc<dyn Node>) -> std::io::Result<Api> {
         HttpServer::new(move || {
             App::new()
                 .app_data(shared.clone())
-                .app_data(web::PayloadConfig::new(BODY_BYTES_MAX))
+                .app_data(web::PayloadConfig::new(body_bytes_max))
                 .app_data(web::QueryConfig::default().error_handler(|error, _| {
                     ApiError::bad_request(format!("Query: {error}")).into()
                 }))
@@ -125,15 +140,19 @@ pub fn serve(config: ApiConfig, node: Arc<dyn Node>) -> std::io::Result<Api> {
                 .default_service(web::to(dashboard::page_or_unknown))
         })
         .workers(workers)
-        .disable_signals()
-        .bind(bind)?;
-    let server = match &https {
-        Some(https) => server.bind_rustls_0_23(https.bind, (*https.tls).clone())?,
+        .disable_signals();
+    let server = match bind {
+        Some(bind) => server.bind(bind)?,
         None => server,
     };
-    let addresses = server.addrs();
-    let address = addresses.first().copied().unwrap_or(bind);
-    let https_address = addresses.get(1).copied().filter(|_| https.is_some());
+    let address = server.addrs().first().copied();
+    let server = match &https {
+        Some(https) => server
+            .tls_handshake_timeout(https.handshake_timeout)
+            .bind_rustls_0_23(https.bind, (*https.tls).clone())?,
+        None => server,
+    };
+    let https_address = https.and_then(|_| server.addrs().last().copied());
     let server = server.run();
     let handle = server.handle();
     actix_web::rt::spawn(server);

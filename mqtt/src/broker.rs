@@ -26,8 +26,6 @@ use crate::tls::{Acceptor, TlsError};
 use crate::worker::{self, Worker, ask};
 
 const QUOTA_EXCEEDED: u8 = 0x97;
-/// Connections that the system completes before they are accepted; it may have a lower limit.
-const BACKLOG: i32 = 4_096;
 /// Worker sets are 64 bits wide.
 const WORKERS_MAX: usize = 64;
 
@@ -132,7 +130,7 @@ fn bind(config: &ListenerConfig) -> Result<Listening, StartError> {
         }
     };
     let bind = |source| StartError::Bind { listener: listener.clone(), address, source };
-    let socket = listen(address).map_err(bind)?;
+    let socket = listen(address, config.backlog).map_err(bind)?;
     let bound = BoundListener {
         name: config.name.clone(),
         transport: config.transport.label(),
@@ -143,12 +141,12 @@ fn bind(config: &ListenerConfig) -> Result<Listening, StartError> {
 
 /// As the standard library does it, but for the backlog: it takes 128, and a fleet that reconnects at
 /// once would wait for the repeats of its SYNs.
-fn listen(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
+fn listen(address: SocketAddr, backlog: u32) -> std::io::Result<std::net::TcpListener> {
     let domain = socket2::Domain::for_address(address);
     let socket = socket2::Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
 }
@@ -177,7 +175,7 @@ fn run_system(
         let _ = adopted.recv().await;
         routes.recover();
         tokio::task::spawn_local(routes.run());
-        let gate = Arc::new(Gate::default());
+        let gate = Arc::new(Gate::new(shared.config.connections.accept_per_second));
         for Listening { state, tls, socket, bound } in listeners {
             let state = Arc::new(ListenerState::new(state, tls));
             match tokio::net::TcpListener::from_std(socket) {

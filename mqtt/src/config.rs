@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use spanmq_session::{Limits, SharedStrategy};
 
+use crate::rules::ClientRules;
+
 /// Everything the broker is started with.
 #[derive(Debug, Clone)]
 pub struct BrokerConfig {
@@ -16,6 +18,8 @@ pub struct BrokerConfig {
     pub workers: usize,
     /// Limits of topics, sessions and queues.
     pub limits: Limits,
+    /// What clients may use of MQTT.
+    pub rules: ClientRules,
     /// Limits of connections, for all listeners together.
     pub connections: ConnectionLimits,
     /// Where and how sessions are kept.
@@ -26,6 +30,9 @@ pub struct BrokerConfig {
     pub subscribe_visibility: Visibility,
     /// What becomes of QoS 1/2 publishes without a lease. Default: [`Minority::Available`].
     pub minority: Minority,
+    /// What becomes of a persistent session whose node cannot be reached. Default:
+    /// [`Orphans::Resume`].
+    pub orphans: Orphans,
     /// What a refused publish means to the client. Default: [`DenyAction::Ignore`].
     pub deny_action: DenyAction,
     /// How a member of a shared group is picked. Default: [`SharedStrategy::RoundRobin`].
@@ -38,11 +45,13 @@ impl Default for BrokerConfig {
             listeners: Vec::new(),
             workers: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             limits: Limits::default(),
+            rules: ClientRules::default(),
             connections: ConnectionLimits::default(),
             store: StoreConfig::default(),
             sys_interval: Duration::from_secs(60),
             subscribe_visibility: Visibility::Cluster,
             minority: Minority::Available,
+            orphans: Orphans::Resume,
             deny_action: DenyAction::Ignore,
             shared_strategy: SharedStrategy::RoundRobin,
         }
@@ -67,6 +76,15 @@ pub enum Minority {
     Strict,
 }
 
+/// `session.orphan`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Orphans {
+    /// The client goes on here; what waits at the other node follows when it returns.
+    Resume,
+    /// The client is refused (0x88) until that node is back, or no member any more.
+    Refuse,
+}
+
 /// `authorization.deny_action` (LINK-SPEC A-5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DenyAction {
@@ -85,6 +103,9 @@ pub struct ConnectionLimits {
     pub pending_max: usize,
     /// Connections per address; 0 = off, as fleets sit behind one NAT. Default: 0.
     pub per_address_max: usize,
+    /// Connections accepted per second, of all listeners together; further ones wait in the
+    /// backlog. 0 = off. Default: 0.
+    pub accept_per_second: u32,
     /// Refuse new connections while this returns true: the memory high-water mark (L10).
     pub memory_is_high: MemoryGauge,
 }
@@ -95,6 +116,7 @@ impl Default for ConnectionLimits {
             total_max: 1_048_576,
             pending_max: 4_096,
             per_address_max: 0,
+            accept_per_second: 0,
             memory_is_high: MemoryGauge::default(),
         }
     }
@@ -167,6 +189,14 @@ pub struct ListenerConfig {
     pub username_from: UsernameSource,
     /// The `{zone, X}` of ACL rules. Default: `default`.
     pub zone: Arc<str>,
+    /// Connections that the system completes before they are accepted; it may have a lower limit.
+    /// Default: 4,096.
+    pub backlog: u32,
+    /// Whether small packets are sent at once. Default: yes.
+    pub nodelay: bool,
+    /// A proxy in front tells the client's address (PROXY protocol 1 or 2) within this time.
+    /// Default: none does.
+    pub proxy_timeout: Option<Duration>,
 }
 
 impl ListenerConfig {
@@ -184,6 +214,9 @@ impl ListenerConfig {
             connections_max: 0,
             username_from: UsernameSource::Connect,
             zone: "default".into(),
+            backlog: 4_096,
+            nodelay: true,
+            proxy_timeout: None,
         }
     }
 }
@@ -208,6 +241,19 @@ pub struct TlsConfig {
     pub client_ca: Option<PathBuf>,
     /// Whether a client must show a certificate.
     pub client_required: bool,
+    /// Versions that are accepted; at least one.
+    pub versions: Vec<TlsVersion>,
+    /// Longest time for the handshake.
+    pub handshake_timeout: Duration,
+}
+
+/// A version of TLS. Older ones are not offered at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// 1.2 (RFC 5246).
+    V1_2,
+    /// 1.3 (RFC 8446).
+    V1_3,
 }
 
 /// A WebSocket endpoint.
@@ -215,11 +261,23 @@ pub struct TlsConfig {
 pub struct WsConfig {
     /// Path of the endpoint. Default: `/mqtt`.
     pub path: String,
+    /// Origins, `https://example.org`, whose pages may connect; empty = all. Clients that are no
+    /// browsers name none and may connect. Default: all.
+    pub allowed_origins: Vec<String>,
+    /// Whether a client must ask for the subprotocol `mqtt` [MQTT-6.0.0-3]. Default: yes.
+    pub needs_subprotocol: bool,
+    /// Bytes of one frame. Default: no limit but that of packets.
+    pub frame_bytes_max: Option<u64>,
 }
 
 impl Default for WsConfig {
     fn default() -> Self {
-        Self { path: "/mqtt".into() }
+        Self {
+            path: "/mqtt".into(),
+            allowed_origins: Vec::new(),
+            needs_subprotocol: true,
+            frame_bytes_max: None,
+        }
     }
 }
 

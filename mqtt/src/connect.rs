@@ -150,6 +150,8 @@ async fn admit_inner(
     opened: &Opened,
     connect: Connect,
 ) -> Result<Admitted, u8> {
+    let rules = &shared.config.rules;
+    rules.check_client_id(&connect.client_id)?;
     let assigned = connect.client_id.is_empty().then(assign_client_id);
     let client_id: Arc<str> = assigned.as_deref().unwrap_or(&connect.client_id).into();
     let client = Arc::new(authenticate(shared, opened, &connect, client_id.clone()).await?);
@@ -186,7 +188,11 @@ async fn admit_inner(
         connack,
         encoder,
         keep_alive_s,
-        silence_max: silence_max(keep_alive_s, opened.listener.config.idle_timeout),
+        silence_max: silence_max(
+            keep_alive_s,
+            rules.keep_alive_factor,
+            opened.listener.config.idle_timeout,
+        ),
     };
     Ok(Admitted { attach, _claim: claim })
 }
@@ -240,15 +246,17 @@ async fn authenticate(
 }
 
 /// A will is authorised at CONNECT, and again when it is published (A6).
+// [MQTT-3.2.2-12] [MQTT-3.2.2-13]
 fn check_will(shared: &Shared, client: &Client, will: &codec::Will) -> Result<Will, u8> {
     check_limits(&will.topic, &shared.topic_limits).map_err(|_| TOPIC_INVALID)?;
     let topic = TopicName::new(will.topic.as_str()).map_err(|_| TOPIC_INVALID)?;
+    shared.config.rules.check_message(will.qos, will.retain)?;
     let action = Action::Publish { qos: will.qos, retain: will.retain };
     // Links speak with PUBLISH only: a will under `$LINK/` or `$SYS/` is never right (A4).
     if topic.starts_with('$') || !shared.ports.authorize.allows(client, action, &topic) {
         return Err(NOT_AUTHORIZED);
     }
-    let will = Will {
+    let mut will = Will {
         topic,
         payload: will.payload.clone(),
         qos: will.qos,
@@ -256,6 +264,7 @@ fn check_will(shared: &Shared, client: &Client, will: &codec::Will) -> Result<Wi
         properties: will.properties.clone(),
         delay_s: will.delay_secs,
     };
+    shared.config.rules.limit_life(&mut will.properties);
     if will.fits(&shared.limits) { Ok(will) } else { Err(QUOTA_EXCEEDED) }
 }
 
@@ -264,7 +273,8 @@ fn terms(connect: &Connect, shared: &Shared) -> ConnectTerms {
     let expiry = if connect.version.is_v5() {
         SessionExpiry::from_v5(Some(connect.session_expiry_secs), cap)
     } else {
-        SessionExpiry::from_v3(connect.clean_start, cap)
+        let stays = shared.config.rules.session_expiry_v3_s;
+        SessionExpiry::from_v3(connect.clean_start, Some(cap.map_or(stays, |cap| cap.min(stays))))
     };
     ConnectTerms {
         receive_max: connect.receive_max.unwrap_or(u16::MAX),
@@ -284,10 +294,10 @@ fn granted_keep_alive(connect: &Connect, opened: &Opened) -> u16 {
 }
 
 /// One and a half times the keep-alive [MQTT-3.1.2-22], at least 2 s; without one, the idle limit.
-fn silence_max(keep_alive_s: u16, idle: Duration) -> Duration {
+fn silence_max(keep_alive_s: u16, factor: f64, idle: Duration) -> Duration {
     match keep_alive_s {
         0 => idle,
-        seconds => (Duration::from_millis(1_500) * u32::from(seconds)).max(SILENCE_FLOOR),
+        seconds => Duration::from_secs(seconds.into()).mul_f64(factor).max(SILENCE_FLOOR),
     }
 }
 
@@ -300,6 +310,7 @@ fn connack(
     keep_alive_s: u16,
 ) -> ConnAck {
     let granted = terms.expiry.interval();
+    let rules = &shared.config.rules;
     ConnAck {
         code: 0,
         session_present: false,
@@ -309,6 +320,8 @@ fn connack(
         max_packet_size: opened.listener.config.packet_bytes_max,
         topic_alias_max: shared.limits.topic_aliases_max,
         server_keep_alive: (keep_alive_s != connect.keep_alive).then_some(keep_alive_s),
+        response_info: rules.response_information.clone().filter(|_| connect.request_response_info),
+        offers: rules.into(),
         reason: None,
     }
 }
@@ -321,8 +334,9 @@ mod tests {
     #[test]
     fn silence_is_one_and_a_half_keep_alives_with_a_floor() {
         let idle = Duration::from_secs(1_000);
-        assert_eq!(silence_max(60, idle), Duration::from_secs(90));
-        assert_eq!(silence_max(1, idle), Duration::from_secs(2));
-        assert_eq!(silence_max(0, idle), idle);
+        assert_eq!(silence_max(60, 1.5, idle), Duration::from_secs(90));
+        assert_eq!(silence_max(60, 2.0, idle), Duration::from_secs(120));
+        assert_eq!(silence_max(1, 1.5, idle), Duration::from_secs(2));
+        assert_eq!(silence_max(0, 1.5, idle), idle);
     }
 }

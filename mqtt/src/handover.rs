@@ -30,6 +30,7 @@ use spanmq_state::command::{Handover, Holder};
 use spanmq_topic::TopicName;
 use tokio::sync::oneshot;
 
+use crate::config::Orphans;
 use crate::directory::{Claimed, Install, abandon, install};
 use crate::mail::Mail;
 use crate::ports::{Client, Done, Forward};
@@ -83,6 +84,12 @@ pub(crate) async fn take_from_node(
         fence_all(shared, previous.node).await;
         let bytes = peers.take_over(previous, client_id.clone(), epoch).await;
         left = bytes.and_then(|bytes| decode_left(&bytes));
+    }
+    let refuses = shared.config.orphans == Orphans::Refuse;
+    if left.is_none() && refuses && peers.is_member(previous.node) {
+        worker.borrow_mut().spill_buffer(buffer);
+        abandon(shared, client_id, epoch).await;
+        return Err(SERVER_UNAVAILABLE);
     }
     let handover = if left.is_some() { Handover::Complete } else { Handover::WithoutOwner };
     if handover == Handover::WithoutOwner {

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 
@@ -42,6 +44,8 @@ impl ListenerState {
 /// Counts of all listeners together.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
+    /// `None`: as fast as they come.
+    rate: Option<DefaultDirectRateLimiter>,
     total: AtomicUsize,
     pending: AtomicUsize,
     lingering: Arc<Lingering>,
@@ -55,10 +59,30 @@ pub(crate) struct Permit {
     listener: Arc<ListenerState>,
     metrics: Arc<Metrics>,
     address: Option<IpAddr>,
+    per_address_max: usize,
     pending: bool,
 }
 
 impl Gate {
+    /// `accept_per_second` 0 is no limit; as many may come at once after a pause.
+    pub(crate) fn new(accept_per_second: u32) -> Self {
+        let rate = std::num::NonZeroU32::new(accept_per_second)
+            .map(|rate| RateLimiter::direct(Quota::per_second(rate)));
+        Self { rate, ..Self::default() }
+    }
+
+    /// Until the next connection may be accepted.
+    async fn turn(&self, metrics: &Metrics) {
+        let Some(rate) = &self.rate else { return };
+        let mut delayed = false;
+        while let Err(until) = rate.check() {
+            if !std::mem::replace(&mut delayed, true) {
+                metrics.accepts_delayed.inc();
+            }
+            tokio::time::sleep(until.wait_time_from(DefaultClock::default().now())).await;
+        }
+    }
+
     /// Admits a connection, or says nothing and counts why not.
     pub(crate) fn admit(
         self: &Arc<Self>,
@@ -83,7 +107,8 @@ impl Gate {
             metrics.refused_total.inc();
             return None;
         }
-        let counted = limits.per_address_max > 0;
+        // Behind a proxy its header says where the client is.
+        let counted = limits.per_address_max > 0 && listener.config.proxy_timeout.is_none();
         if counted && !self.count_address(address, limits.per_address_max) {
             metrics.refused_address.inc();
             return None;
@@ -98,6 +123,7 @@ impl Gate {
             listener: listener.clone(),
             metrics: metrics.clone(),
             address: counted.then_some(address),
+            per_address_max: limits.per_address_max,
             pending: true,
         })
     }
@@ -115,6 +141,22 @@ impl Permit {
     /// Where the connection counts when it is closed but for the peer's end.
     pub(crate) fn lingering(&self) -> (Arc<Lingering>, Arc<Metrics>) {
         (self.gate.lingering.clone(), self.metrics.clone())
+    }
+
+    /// The proxy in front says that the client is there.
+    ///
+    /// # Errors
+    /// There are too many from this address.
+    pub(crate) fn comes_from(&mut self, address: IpAddr) -> std::io::Result<()> {
+        if self.per_address_max == 0 {
+            return Ok(());
+        }
+        if !self.gate.count_address(address, self.per_address_max) {
+            self.metrics.refused_address.inc();
+            return Err(std::io::Error::other("too many connections from this address"));
+        }
+        self.address = Some(address);
+        Ok(())
     }
 
     /// The connection is authenticated now.
@@ -153,6 +195,7 @@ pub(crate) async fn accept(
 ) {
     let mut next = 0;
     loop {
+        gate.turn(&shared.metrics).await;
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {

@@ -84,6 +84,8 @@ metrics! {
     refused_pending: Counter,
     /// Refused by limits per address (L4).
     refused_address: Counter,
+    /// Times that the rate of accepted connections made a listener wait.
+    accepts_delayed: Counter,
     /// Refused: memory high-water mark (L10).
     refused_memory: Counter,
     /// Closed: no TLS, upgrade or CONNECT in time (L2).

@@ -178,6 +178,9 @@ pub trait Peers: Send + Sync + 'static {
         client_id: Arc<str>,
         epoch: Epoch,
     ) -> BoxFuture<Option<Bytes>>;
+
+    /// Whether a node is a member of the cluster, reachable or not.
+    fn is_member(&self, node: NodeId) -> bool;
 }
 
 /// A message for links.

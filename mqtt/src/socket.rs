@@ -68,9 +68,10 @@ pub(crate) fn open(
     config: SharedCfg,
     lingering: Arc<Lingering>,
     metrics: Arc<Metrics>,
+    nodelay: bool,
 ) -> io::Result<Io> {
     stream.set_nonblocking(true)?;
-    stream.set_nodelay(true)?;
+    stream.set_nodelay(nodelay)?;
     let stream = Stream::from_std(stream)?;
     Ok(Io::new(Socket { stream, lingering, metrics }, config))
 }

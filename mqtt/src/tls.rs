@@ -8,9 +8,9 @@ use ntex_tls::rustls::PeerCert;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
-use crate::config::TlsConfig;
+use crate::config::{TlsConfig, TlsVersion};
 
 /// Why a listener's certificates cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +50,7 @@ impl Acceptor {
             .map_err(|source| TlsError::Pem { file: config.key.clone(), source })?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ServerConfig::builder_with_provider(provider.clone())
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(&versions(config))
             .map_err(TlsError::Certificate)?;
         let builder = match &config.client_ca {
             None => builder.with_no_client_auth(),
@@ -76,6 +76,14 @@ impl Acceptor {
     pub(crate) fn config(&self) -> Arc<ServerConfig> {
         self.0.clone()
     }
+}
+
+fn versions(config: &TlsConfig) -> Vec<&'static SupportedProtocolVersion> {
+    let version = |version: &TlsVersion| match version {
+        TlsVersion::V1_2 => &rustls::version::TLS12,
+        TlsVersion::V1_3 => &rustls::version::TLS13,
+    };
+    config.versions.iter().map(version).collect()
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

@@ -9,10 +9,10 @@ use ntex_service::cfg::SharedCfg;
 use ntex_tls::rustls::TlsServerFilter;
 use ntex_util::time::{Millis, Seconds};
 
-use crate::config::Transport;
+use crate::config::{TlsConfig, Transport};
 use crate::listener::{ListenerState, Permit};
 use crate::mail::Accepted;
-use crate::{socket, tls, ws};
+use crate::{proxy, socket, tls, ws};
 
 /// Bytes read at once.
 pub(crate) const READ_BYTES: usize = 16 * 1024;
@@ -43,21 +43,26 @@ pub(crate) fn io_config() -> SharedCfg {
 /// # Errors
 /// TLS or HTTP errors; they end the connection and are logged by the caller.
 pub(crate) async fn open(accepted: Accepted) -> io::Result<Opened> {
-    let Accepted { stream, peer, listener, permit } = accepted;
+    let Accepted { stream, mut peer, listener, mut permit } = accepted;
     let (lingering, metrics) = permit.lingering();
-    let io = socket::open(stream, listener.io_config.clone(), lingering, metrics)?;
+    let nodelay = listener.config.nodelay;
+    let io = socket::open(stream, listener.io_config.clone(), lingering, metrics, nodelay)?;
+    if let Some(limit) = listener.config.proxy_timeout {
+        peer = proxy::client_address(&io, limit).await?.unwrap_or(peer);
+        permit.comes_from(peer.ip())?;
+    }
     let (io, cert_cn) = match &listener.config.transport {
         Transport::Tcp => (io.seal(), None),
-        Transport::Ws(config) => (ws::accept(io, &config.path).await?.seal(), None),
-        Transport::Tls(_) => {
-            let io = tls_handshake(io, &listener).await?;
+        Transport::Ws(config) => (ws::accept(io, config).await?.seal(), None),
+        Transport::Tls(tls) => {
+            let io = tls_handshake(io, &listener, tls).await?;
             let cn = tls::common_name(&io);
             (io.seal(), cn)
         }
-        Transport::Wss(_, config) => {
-            let io = tls_handshake(io, &listener).await?;
+        Transport::Wss(tls, config) => {
+            let io = tls_handshake(io, &listener, tls).await?;
             let cn = tls::common_name(&io);
-            (ws::accept(io, &config.path).await?.seal(), cn)
+            (ws::accept(io, config).await?.seal(), cn)
         }
     };
     Ok(Opened { io, listener, permit, peer, cert_cn })
@@ -66,10 +71,11 @@ pub(crate) async fn open(accepted: Accepted) -> io::Result<Opened> {
 async fn tls_handshake<F: Filter>(
     io: Io<F>,
     listener: &ListenerState,
+    tls: &TlsConfig,
 ) -> io::Result<Io<ntex_io::Layer<TlsServerFilter, F>>> {
     let Some(config) = &listener.tls else {
         return Err(io::Error::other("the listener has no TLS configuration"));
     };
-    let limit = u32::try_from(listener.config.connect_timeout.as_millis()).unwrap_or(u32::MAX);
+    let limit = u32::try_from(tls.handshake_timeout.as_millis()).unwrap_or(u32::MAX);
     TlsServerFilter::create(io, config.config(), Millis(limit)).await
 }

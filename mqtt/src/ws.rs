@@ -11,6 +11,8 @@ use ntex_bytes::{BufMut, BytePages, BytesMut};
 use ntex_io::{Filter, FilterBuf, FilterLayer, Io, Layer};
 use sha1::{Digest, Sha1};
 
+use crate::config::WsConfig;
+
 /// Bytes of an upgrade request.
 const REQUEST_BYTES_MAX: usize = 8 * 1024;
 /// RFC 6455 §1.3.
@@ -26,7 +28,10 @@ const PONG: u8 = 10;
 ///
 /// # Errors
 /// A request that is no MQTT upgrade; it is answered before.
-pub(crate) async fn accept<F: Filter>(io: Io<F>, path: &str) -> io::Result<Io<Layer<WsFilter, F>>> {
+pub(crate) async fn accept<F: Filter>(
+    io: Io<F>,
+    config: &WsConfig,
+) -> io::Result<Io<Layer<WsFilter, F>>> {
     let request = loop {
         if let Some(request) = io.with_read_buf(take_request)? {
             break request;
@@ -35,10 +40,12 @@ pub(crate) async fn accept<F: Filter>(io: Io<F>, path: &str) -> io::Result<Io<La
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     };
-    match answer(&request, path) {
+    match answer(&request, config) {
         Ok(response) => {
             io.encode_slice(response.as_bytes())?;
-            Ok(io.add_filter(WsFilter::default()))
+            let frame_bytes_max = config.frame_bytes_max.unwrap_or(u64::MAX);
+            let state = RefCell::new(Reading { frame_bytes_max, ..Reading::default() });
+            Ok(io.add_filter(WsFilter { state }))
         }
         Err(status) => {
             let response =
@@ -64,14 +71,14 @@ fn take_request(buf: &mut BytesMut) -> io::Result<Option<String>> {
 }
 
 /// The response to an upgrade request, or the status that refuses it.
-fn answer(request: &str, path: &str) -> Result<String, &'static str> {
+fn answer(request: &str, config: &WsConfig) -> Result<String, &'static str> {
     let mut lines = request.split("\r\n");
     let mut words = lines.next().unwrap_or_default().split(' ');
     let (method, target) = (words.next(), words.next().unwrap_or_default());
     if method != Some("GET") {
         return Err("405 Method Not Allowed");
     }
-    if target.split('?').next() != Some(path) {
+    if target.split('?').next() != Some(config.path.as_str()) {
         return Err("404 Not Found");
     }
     let headers: Vec<(&str, &str)> = lines
@@ -95,13 +102,21 @@ fn answer(request: &str, path: &str) -> Result<String, &'static str> {
         return Err("426 Upgrade Required\r\nSec-WebSocket-Version: 13");
     }
     // [MQTT-6.0.0-3]
-    if !has("Sec-WebSocket-Protocol", "mqtt") {
+    let asks = has("Sec-WebSocket-Protocol", "mqtt");
+    if config.needs_subprotocol && !asks {
         return Err("400 Bad Request");
     }
+    let allowed = &config.allowed_origins;
+    if let Some(origin) = one("Origin").filter(|_| !allowed.is_empty())
+        && !allowed.iter().any(|one| one.eq_ignore_ascii_case(origin))
+    {
+        return Err("403 Forbidden");
+    }
     let accept = accept_key(key);
+    let protocol = if asks { "Sec-WebSocket-Protocol: mqtt\r\n" } else { "" };
     Ok(format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"
+         Sec-WebSocket-Accept: {accept}\r\n{protocol}\r\n"
     ))
 }
 
@@ -134,7 +149,7 @@ pub(crate) struct WsFilter {
 }
 
 /// Where the reader stands in the stream of frames.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Reading {
     /// The data frame whose payload is being read.
     data: Option<Payload>,
@@ -142,6 +157,13 @@ struct Reading {
     in_message: bool,
     /// The peer has said goodbye.
     closed: bool,
+    frame_bytes_max: u64,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self { data: None, in_message: false, closed: false, frame_bytes_max: u64::MAX }
+    }
 }
 
 #[derive(Debug)]
@@ -233,6 +255,9 @@ impl Reading {
     fn begin_data(&mut self, head: &Head, source: &mut BytesMut) -> io::Result<()> {
         if (head.opcode == CONTINUATION) != self.in_message {
             return Err(protocol_error("a fragment out of order"));
+        }
+        if head.len > self.frame_bytes_max {
+            return Err(protocol_error("a frame is longer than websocket.max_frame_size"));
         }
         self.in_message = !head.fin;
         source.advance_to(head.bytes);
@@ -357,10 +382,36 @@ mod tests {
                  Upgrade\r\nSec-WebSocket-Key: k\r\nSec-WebSocket-Version: 13\r\n{protocol}"
             )
         };
-        let good = answer(&request("Sec-WebSocket-Protocol: mqttv3.1, mqtt"), "/mqtt").unwrap();
+        let config = WsConfig::default();
+        let good = answer(&request("Sec-WebSocket-Protocol: mqttv3.1, mqtt"), &config).unwrap();
         assert!(good.contains("Sec-WebSocket-Protocol: mqtt\r\n"));
-        assert!(answer(&request(""), "/mqtt").is_err());
-        assert!(answer(&request("Sec-WebSocket-Protocol: mqtt"), "/other").is_err());
+        assert!(answer(&request(""), &config).is_err());
+        let other = WsConfig { path: "/other".into(), ..WsConfig::default() };
+        assert!(answer(&request("Sec-WebSocket-Protocol: mqtt"), &other).is_err());
+        let lenient = WsConfig { needs_subprotocol: false, ..WsConfig::default() };
+        let plain = answer(&request(""), &lenient).unwrap();
+        assert!(!plain.contains("Sec-WebSocket-Protocol"), "{plain}");
+        let some = WsConfig {
+            allowed_origins: vec!["https://ops.example.org".into()],
+            ..WsConfig::default()
+        };
+        let from = |origin: &str| {
+            answer(&request(&format!("Sec-WebSocket-Protocol: mqtt\r\n{origin}")), &some)
+        };
+        assert!(from("Origin: https://ops.example.org").is_ok());
+        assert_eq!(from("Origin: https://evil.example.org"), Err("403 Forbidden"));
+        assert!(from("").is_ok(), "no browser");
+    }
+
+    #[test]
+    fn a_frame_above_its_limit_is_refused_by_its_head() {
+        let mut state = Reading { frame_bytes_max: 4, ..Reading::default() };
+        let mut read = |bytes: &[u8]| {
+            let mut source = BytesMut::copy_from_slice(bytes);
+            state.read(&mut source, &mut BytesMut::new(), &mut Vec::new())
+        };
+        assert!(read(&frame(0x82, b"four")).is_ok());
+        assert!(read(&frame(0x82, b"fives")).is_err());
     }
 
     // [MQTT-6.0.0-2]

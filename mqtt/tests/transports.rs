@@ -7,12 +7,15 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use spanmq_mqtt::config::{TlsConfig, Transport, UsernameSource, WsConfig};
+use spanmq_mqtt::config::{
+    BrokerConfig, TlsConfig, TlsVersion, Transport, UsernameSource, WsConfig,
+};
 use spanmq_mqtt::query::{ClientQuery, SubscriptionQuery};
 use support::client::{Client, Connect, packet};
-use support::{TestBroker, block_on, listener};
+use support::{TestBroker, block_on, eventually, listener};
 
 struct Authority {
     certificate: rcgen::Certificate,
@@ -42,6 +45,8 @@ impl Authority {
             key: dir.join("key.pem"),
             client_ca: Some(dir.join("ca.pem")),
             client_required: false,
+            versions: vec![TlsVersion::V1_3, TlsVersion::V1_2],
+            handshake_timeout: Duration::from_secs(5),
         };
         std::fs::write(&config.certificate, certificate.pem()).unwrap();
         std::fs::write(&config.key, key.serialize_pem()).unwrap();
@@ -297,4 +302,86 @@ fn a_refused_connect_with_packets_behind_it_is_answered() {
     std::thread::sleep(std::time::Duration::from_millis(100));
     assert_eq!(client.read_kind(2).body[1], 0x84, "unsupported protocol version");
     assert_eq!(client.try_read().unwrap(), None, "the end, not a reset");
+}
+
+/// Where the broker believes a client to be.
+fn peer_of(broker: &TestBroker, id: &str) -> String {
+    let query = ClientQuery { client_id: Some(id.into()), ..Default::default() };
+    block_on(broker.handle.clients(query))[0].peer.map(|peer| peer.to_string()).unwrap_or_default()
+}
+
+fn behind_proxy(config: &mut BrokerConfig) {
+    let mut tcp = listener("proxied", Transport::Tcp);
+    tcp.proxy_timeout = Some(Duration::from_millis(500));
+    config.listeners.push(tcp);
+    config.connections.per_address_max = 2;
+}
+
+const FROM_7: &[u8] = b"PROXY TCP4 203.0.113.7 192.0.2.1 40000 1883\r\n";
+
+#[test]
+fn a_proxy_tells_where_the_client_is_and_limits_count_it_there() {
+    let broker = TestBroker::with(behind_proxy);
+    let dial = |header: &[u8]| {
+        let mut client = Client::dial(broker.address_of("proxied"), true);
+        client.send(header);
+        client
+    };
+    let mut clients = Vec::new();
+    for id in ["a", "b"] {
+        let mut client = dial(FROM_7);
+        client.connect(&Connect::new(id));
+        assert_eq!(peer_of(&broker, id), "203.0.113.7:40000");
+        clients.push(client);
+    }
+    assert_eq!(dial(FROM_7).closed(), None, "the third from one address");
+    let mut client = dial(b"PROXY TCP4 203.0.113.8 192.0.2.1 40000 1883\r\n");
+    client.connect(&Connect::new("elsewhere"));
+    clients.pop();
+    eventually("room", || {
+        let mut client = dial(FROM_7);
+        client.send(&packet(0x10, b"\x00\x04MQTT\x05\x02\x00\x00\x00\x00\x01b"));
+        matches!(client.try_read(), Ok(Some(connack)) if connack.kind() == 2)
+    });
+}
+
+#[test]
+fn whoever_comes_past_the_proxy_or_sends_no_header_is_closed() {
+    let broker = TestBroker::with(behind_proxy);
+    let mut past = Client::dial(broker.address_of("proxied"), true);
+    past.send(&packet(0x10, b"\x00\x04MQTT\x05\x02\x00\x00\x00\x00\x01c"));
+    assert_eq!(past.closed(), None);
+    let mut silent = Client::dial(broker.address_of("proxied"), true);
+    silent.send(&FROM_7[..10]);
+    assert_eq!(silent.closed(), None);
+    Client::v5(broker.address(), "direct").assert_silent();
+}
+
+#[test]
+fn only_the_versions_of_tls_that_are_set_are_spoken() {
+    let (dir, authority) = (tempfile::tempdir().unwrap(), Authority::new());
+    let tls = authority.write(dir.path());
+    let broker = TestBroker::with(|config| {
+        let only = |version| TlsConfig { versions: vec![version], ..tls.clone() };
+        config.listeners = vec![
+            listener("old", Transport::Tls(only(TlsVersion::V1_2))),
+            listener("new", Transport::Tls(only(TlsVersion::V1_3))),
+        ];
+    });
+    for (name, version) in
+        [("old", rustls::ProtocolVersion::TLSv1_2), ("new", rustls::ProtocolVersion::TLSv1_3)]
+    {
+        let mut client = Client::over(authority.dial(broker.address_of(name), None), true);
+        client.connect(&Connect::new(name));
+        assert_eq!(client.stream().conn.protocol_version(), Some(version));
+    }
+}
+
+#[test]
+fn connections_above_the_rate_wait_and_are_served() {
+    let broker = TestBroker::with(|config| config.connections.accept_per_second = 5);
+    let mut clients: Vec<_> =
+        (0..8).map(|n| Client::v5(broker.address(), &format!("c{n}"))).collect();
+    assert!(broker.handle.metrics().accepts_delayed.get() > 0);
+    clients.iter_mut().for_each(Client::assert_silent);
 }

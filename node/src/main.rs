@@ -3,7 +3,9 @@
 
 mod cli;
 mod demo;
+mod seed;
 mod start;
+mod upkeep;
 mod watch;
 mod wiring;
 

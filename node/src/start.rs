@@ -10,23 +10,22 @@ use std::time::Duration;
 use anyhow::Context;
 use parking_lot::Mutex;
 use serde::Serialize;
-use spanmq_api::{Api, FirstAdmin};
+use spanmq_api::Api;
 use spanmq_config::{Config, Loaded, LogFormatter, LogLevel};
 use spanmq_linking::{Beat, Linking};
 use spanmq_mqtt::ports::{Identity, Ports};
 use spanmq_mqtt::{Broker, BrokerHandle};
 use spanmq_raft::RaftNode;
-use spanmq_state::command::{AccessCommand, ClusterCommand, LinkCommand};
-use spanmq_state::{AccessKind, Command, SecretText};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::watch;
+use crate::seed::{first_administrator, put_limits, seed};
 use crate::wiring::access::{Access, AccessPort};
 use crate::wiring::api::{ApiPort, QUESTION};
 use crate::wiring::broker::RaftPort;
 use crate::wiring::links::{LinkPort, LinkingPorts};
 use crate::wiring::peers::{PeerInbox, PeerPort};
-use crate::wiring::{Slot, access, links, sessions, settings};
+use crate::wiring::{Slot, links, sessions, settings};
+use crate::{upkeep, watch};
 
 /// How long clients may take to be told good-bye.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
@@ -123,9 +122,9 @@ impl Node {
         seed(&raft, &config).await?;
         put_limits(&raft, &config).await;
         first_administrator(&port, &config).await?;
-        let api = spanmq_api::serve(settings::api(&config)?, port).with_context(|| {
-            format!("the API cannot listen on {}", config.dashboard.listeners.http.bind.0)
-        })?;
+        upkeep::start(&raft, &broker, &port, &config, &runtime);
+        let api = spanmq_api::serve(settings::api(&config)?, port)
+            .context("the API cannot listen where `dashboard.listeners` says")?;
         Ok(Self { config, raft, broker, linking, api })
     }
 
@@ -134,13 +133,15 @@ impl Node {
         #[derive(Serialize)]
         struct Addresses {
             mqtt: BTreeMap<String, SocketAddr>,
-            api: SocketAddr,
+            api: Option<SocketAddr>,
+            api_https: Option<SocketAddr>,
             cluster: String,
         }
         let bound = self.broker.bound().iter();
         let addresses = Addresses {
             mqtt: bound.map(|b| (b.name.to_string(), b.address)).collect(),
             api: self.api.address,
+            api_https: self.api.https_address,
             cluster: self.raft.cluster_addr(),
         };
         let text = serde_json::to_vec_pretty(&addresses)?;
@@ -157,7 +158,12 @@ impl Node {
         for (name, address) in &addresses.mqtt {
             writeln!(out, "mqtt {name} {address}")?;
         }
-        writeln!(out, "api http://{}", addresses.api)?;
+        if let Some(api) = addresses.api {
+            writeln!(out, "api http://{api}")?;
+        }
+        if let Some(api) = addresses.api_https {
+            writeln!(out, "api https://{api}")?;
+        }
         writeln!(out, "cluster {}", addresses.cluster)?;
         Ok(())
     }
@@ -194,7 +200,12 @@ fn start_broker(
         identity,
         propose: raft_port.clone(),
         routes: raft_port.clone(),
-        peers: PeerPort::new(raft.clone(), runtime.clone(), &config.node.data_dir),
+        peers: PeerPort::new(
+            raft.clone(),
+            runtime.clone(),
+            &config.node.data_dir,
+            usize::try_from(config.limits.peer_spool.0).unwrap_or(usize::MAX),
+        ),
         link_out: link_port.clone(),
         link_in: link_port,
         authenticate: access_port.clone(),
@@ -296,82 +307,6 @@ fn report_beats(
             }
         }
     });
-}
-
-/// No default password anywhere: the first one comes from the configuration, or is random and
-/// printed once (SECURITY A1, D-4).
-async fn first_administrator(port: &ApiPort, config: &Config) -> anyhow::Result<()> {
-    let dashboard = &config.dashboard;
-    let password = match &dashboard.default_password {
-        Some(secret) => Some(spanmq_access::Secret::new(settings::read_secret(secret)?)),
-        None => None,
-    };
-    let name = dashboard.default_username.as_str();
-    if let FirstAdmin::Generated(password) =
-        spanmq_api::bootstrap_admin(port, name, password).await?
-    {
-        let mut out = std::io::stdout().lock();
-        writeln!(
-            out,
-            "first administrator: {name}, password {}; it is shown only now",
-            password.expose()
-        )?;
-    }
-    Ok(())
-}
-
-/// Adds the API keys of the bootstrap file, and the links of the file at the first start.
-async fn seed(raft: &RaftNode, config: &Config) -> anyhow::Result<()> {
-    let mut commands: Vec<Command> = Vec::new();
-    for key in access::api_keys(config)? {
-        let unchanged = {
-            let state = raft.state();
-            let stored = state.access().get(AccessKind::ApiKey, &key.key);
-            stored.is_some_and(|record| record.record.reveal() == key.to_record())
-        };
-        if !unchanged {
-            commands.push(Command::Access(AccessCommand::Put {
-                kind: AccessKind::ApiKey,
-                name: key.key.as_str().into(),
-                record: SecretText::new(key.to_record()),
-                create_only: false,
-                expected: None,
-            }));
-        }
-    }
-    let first = raft.state().links().revision() == 0;
-    if first {
-        let specs = config.cluster.links.configs().map(crate::wiring::api::spec);
-        commands.extend(specs.map(|spec| Command::Link(LinkCommand::Create(spec))));
-    } else if !config.cluster.links.is_empty() {
-        tracing::info!(
-            "cluster.links of the file only seeds the list at the first start; the replicated list counts"
-        );
-    }
-    if !commands.is_empty() {
-        raft.propose(commands)
-            .await
-            .context("keys and links of the configuration cannot be stored")?;
-    }
-    Ok(())
-}
-
-/// The caps that the replicated state keeps itself (SECURITY L8, K6) are one for all nodes: those of
-/// the node that started last. Without a quorum the ones from before stay in force.
-async fn put_limits(raft: &RaftNode, config: &Config) {
-    let now = *raft.state().cluster().limits();
-    let wanted = settings::replicated_limits(config, now);
-    if wanted == now {
-        return;
-    }
-    let command = Command::Cluster(ClusterCommand::PutLimits(wanted));
-    match raft.propose(vec![command]).await {
-        Ok(_) => tracing::info!(?wanted, "the configured caps are now those of the cluster"),
-        Err(error) => {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, ?now, "the configured caps are not in force; start again to try");
-        }
-    }
 }
 
 fn log(config: &Config) {

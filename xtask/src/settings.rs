@@ -1,5 +1,4 @@
-//! No setting of the configuration may be read and then forgotten: each field is used by the node, or
-//! stands in `node/config/src/pending.rs`, whose keys are warned about.
+//! No setting of the configuration may be read and then forgotten: the node uses each field.
 
 use std::collections::HashSet;
 use std::fs;
@@ -9,18 +8,17 @@ use anyhow::bail;
 use syn::visit::Visit;
 
 const MODEL: &str = "node/config/src/model/";
-const PENDING: &str = "node/config/src/pending.rs";
 /// Where the values go to work.
 const USERS: &str = "node/src/";
 /// Hold other settings, have one value only, or are used while the configuration is read: a name
 /// for the checks, a switch that the listeners' own iterator looks at.
-const NO_VALUES: [&str; 5] = ["mechanism", "tcp", "tcp_options", "ws", "wss"];
+const NO_VALUES: [&str; 6] =
+    ["mechanism", "proxy_protocol_timeout", "tcp", "tcp_options", "ws", "wss"];
 
 /// # Errors
 /// Lists the fields that nobody reads.
 pub(crate) fn check(root: &Path, files: &[String]) -> anyhow::Result<()> {
     let read = |name: &String| fs::read_to_string(root.join(name));
-    let pending = fs::read_to_string(root.join(PENDING))?;
     let mut used = HashSet::new();
     for name in files.iter().filter(|name| name.starts_with(USERS)) {
         used.extend(accessed(&read(name)?)?);
@@ -28,17 +26,13 @@ pub(crate) fn check(root: &Path, files: &[String]) -> anyhow::Result<()> {
     let mut forgotten = Vec::new();
     for name in files.iter().filter(|name| name.starts_with(MODEL)) {
         for (key, field) in read(name)?.lines().filter_map(setting) {
-            let waits = pending.contains(&format!(".{key}\""));
-            if !waits && !used.contains(&field) && !NO_VALUES.contains(&&*key) {
+            if !used.contains(&field) && !NO_VALUES.contains(&&*key) {
                 forgotten.push(format!("{name}: {key}"));
             }
         }
     }
     if !forgotten.is_empty() {
-        bail!(
-            "settings that nothing acts upon; wire them, or list them in {PENDING}:\n  {}",
-            forgotten.join("\n  ")
-        );
+        bail!("settings that nothing acts upon:\n  {}", forgotten.join("\n  "));
     }
     Ok(())
 }

@@ -254,6 +254,13 @@ async fn propose(
     what: &str,
     command: LinkCommand,
 ) -> ApiResult<Revision> {
+    if shared.config.links_are_of_the_file {
+        let message = format!(
+            "{what} link failed: `cluster.links_source` is `file`. Change `cluster.links` in the \
+             configuration file of all nodes and start them again."
+        );
+        return Err(ApiError::new(409, "CONFLICT", message));
+    }
     let named = name_of(&command);
     let applied = shared.node.propose(vec![Command::Link(command)]).await?;
     let reply = match applied.replies.into_iter().next() {

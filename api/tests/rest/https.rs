@@ -23,7 +23,11 @@ fn https_answers_beside_http_and_plain_text_gets_nothing_from_it() {
     let tls = Arc::new(tls);
     let rig = Rig::with(1, move |config| {
         let bind = "127.0.0.1:0".parse().unwrap();
-        config.https = Some(HttpsConfig { bind, tls: tls.clone() });
+        config.https = Some(HttpsConfig {
+            bind,
+            tls: tls.clone(),
+            handshake_timeout: std::time::Duration::from_secs(5),
+        });
     });
     rig.stranger().get("/livez").expect(200);
     let mut roots = RootCertStore::empty();

@@ -187,7 +187,7 @@ impl Rig {
 
     /// Without credentials.
     pub fn stranger(&self) -> Http {
-        Http::new(self.apis[0].address)
+        Http::new(self.apis[0].address.unwrap())
     }
 
     pub fn admin(&self) -> Http {
@@ -195,7 +195,7 @@ impl Rig {
     }
 
     pub fn admin_of(&self, node: usize) -> Http {
-        Http::new(self.apis[node].address).basic("admin", "admin-secret")
+        Http::new(self.apis[node].address.unwrap()).basic("admin", "admin-secret")
     }
 
     pub fn viewer(&self) -> Http {
@@ -243,6 +243,7 @@ fn make_node(
     let member = Member { id, name: name(id), ..member() };
     replicated.apply(vec![Command::Cluster(ClusterCommand::PutMember(member))]).unwrap();
     let config = LinkingConfig {
+        gc_interval: std::time::Duration::from_secs(1),
         cluster: CLUSTER.into(),
         node: name(id),
         data_dir: data.path().to_owned(),

@@ -109,6 +109,10 @@ impl Peers for BrokerPort {
     fn take_over(&self, _: Holder, _: Arc<str>, _: Epoch) -> BoxFuture<Option<bytes::Bytes>> {
         Box::pin(async { None })
     }
+
+    fn is_member(&self, _: NodeId) -> bool {
+        true
+    }
 }
 
 impl LinkOut for BrokerPort {

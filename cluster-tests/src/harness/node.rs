@@ -96,6 +96,15 @@ impl Node {
         })
     }
 
+    /// Another configuration file, for the next start.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_config(&mut self, text: &str) -> anyhow::Result<()> {
+        self.options.config = Some(text.to_owned());
+        Ok(fs::write(self.dir.join("spanmq.conf"), text)?)
+    }
+
     /// Starts the process without waiting until it serves.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ pub enum DropReason {
     Offline,
     /// The inbox (or spill) of the session is full.
     QueueFull,
-    /// A QoS 0 message made room for a newer one.
+    /// It made room for a newer one: QoS 0 for QoS 1 and 2, any if the oldest is to give way.
     Evicted,
     /// Its expiry interval passed before delivery began [MQTT-3.3.2-5].
     Expired,

@@ -6,6 +6,7 @@
 //! most as many again, and the oldest of them is forgotten first.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use crate::{FlowId, InboundDecision, MessageId, PublishAnswer, QoS, reason};
 
@@ -19,6 +20,8 @@ struct Flow {
     qos2: bool,
     /// All destinations hold the message.
     held: bool,
+    /// Since when its PUBREL is missed, on this connection.
+    missed_since: Option<Instant>,
     /// The name under which it is routed, once the journal knows it.
     message: Option<MessageId>,
 }
@@ -44,6 +47,9 @@ impl Inbound {
         self.run = self.run.wrapping_add(1);
         self.asked_now = 0;
         self.flows.retain(|flow| flow.qos2);
+        for flow in &mut self.flows {
+            flow.missed_since = None;
+        }
         self.routing = self.flows.iter().filter(|flow| !flow.held).count();
     }
 
@@ -66,7 +72,8 @@ impl Inbound {
         packet_id: u16,
         qos: QoS,
         max: u16,
-        forgotten: impl FnOnce(u16),
+        awaiting_max: u32,
+        mut forgotten: impl FnMut(u16),
     ) -> InboundDecision {
         let (run, max) = (self.run, usize::from(max));
         let qos2 = qos == QoS::ExactlyOnce;
@@ -77,12 +84,17 @@ impl Inbound {
             return InboundDecision::Close(reason::RECEIVE_MAXIMUM_EXCEEDED);
         }
         if self.flows.len() >= 2 * max {
-            self.forget_oldest(forgotten);
+            self.forget_oldest(&mut forgotten);
+        }
+        while qos2 && self.qos2() >= awaiting_max as usize {
+            if !self.forget_oldest(&mut forgotten) {
+                return InboundDecision::Refuse(reason::QUOTA_EXCEEDED);
+            }
         }
         self.asked_now += 1;
         self.routing += 1;
-        let (begun, asked, held, message) = (run, run, false, None);
-        self.flows.push_back(Flow { packet_id, begun, asked, qos2, held, message });
+        let (begun, asked, held, message, missed_since) = (run, run, false, None, None);
+        self.flows.push_back(Flow { packet_id, begun, asked, qos2, held, message, missed_since });
         InboundDecision::Route(FlowId { packet_id, qos, run })
     }
 
@@ -99,11 +111,45 @@ impl Inbound {
         if flow.held { InboundDecision::Repeat } else { InboundDecision::Pending }
     }
 
-    fn forget_oldest(&mut self, forgotten: impl FnOnce(u16)) {
+    /// Forgets an id of an earlier connection, if there is one.
+    fn forget_oldest(&mut self, mut forgotten: impl FnMut(u16)) -> bool {
         let run = self.run;
-        let Some(index) = self.flows.iter().position(|flow| flow.asked != run) else { return };
+        let Some(index) = self.flows.iter().position(|flow| flow.asked != run) else {
+            return false;
+        };
         if let Some(flow) = self.remove(index).filter(|flow| flow.held) {
             forgotten(flow.packet_id);
+        }
+        true
+    }
+
+    fn qos2(&self) -> usize {
+        self.flows.iter().filter(|flow| flow.qos2).count()
+    }
+
+    /// Whether there are ids whose PUBREL has not come.
+    pub(crate) fn awaits_release(&self) -> bool {
+        self.flows.iter().any(|flow| flow.held)
+    }
+
+    /// Forgets the ids that the client has left for too long while it was connected.
+    pub(crate) fn forget_missed(
+        &mut self,
+        now: Instant,
+        time: Duration,
+        mut forgotten: impl FnMut(u16),
+    ) {
+        let mut index = 0;
+        while let Some(flow) = self.flows.get_mut(index) {
+            let held = flow.held;
+            let missed = held.then(|| *flow.missed_since.get_or_insert(now));
+            if missed.is_some_and(|since| now.saturating_duration_since(since) >= time) {
+                if let Some(flow) = self.remove(index) {
+                    forgotten(flow.packet_id);
+                }
+            } else {
+                index += 1;
+            }
         }
     }
 
@@ -178,8 +224,8 @@ impl Inbound {
     pub(crate) fn add_held(&mut self, packet_id: u16) {
         let begun = self.run.wrapping_sub(1);
         let asked = begun;
-        let (qos2, held, message) = (true, true, None);
-        self.flows.push_back(Flow { packet_id, begun, asked, qos2, held, message });
+        let (qos2, held, message, missed_since) = (true, true, None, None);
+        self.flows.push_back(Flow { packet_id, begun, asked, qos2, held, message, missed_since });
     }
 
     fn find(&self, packet_id: u16, qos2: bool) -> Option<usize> {

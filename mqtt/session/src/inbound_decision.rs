@@ -10,6 +10,9 @@ pub enum InboundDecision {
     Repeat,
     /// It is being routed; the answer follows when that ends. Route nothing.
     Pending,
+    /// Too many QoS 2 ids wait for their PUBREL: answer PUBREC with this code (0x97); 3.1.1 has none
+    /// and is closed.
+    Refuse(u8),
     /// End the connection with this code (0x93).
     Close(u8),
 }

@@ -40,33 +40,66 @@ pub(crate) enum Placement {
 }
 
 impl Inbox {
-    /// Queues a message; `evicted` hears of each QoS 0 message that made room.
+    /// Queues a message; `evicted` hears of each one that made room: QoS 0 for the others, and, with
+    /// `drop_oldest`, any for a newer one.
     pub(crate) fn push(
         &mut self,
         queued: Queued,
         may_spill: bool,
+        drop_oldest: bool,
         limits: &Limits,
-        evicted: impl FnMut(),
+        mut evicted: impl FnMut(&Entry),
     ) -> Placement {
         if !queued.entry.qos.is_acknowledged() {
-            return self.push_qos0(queued, limits);
+            return self.push_qos0(queued, drop_oldest, limits, evicted);
         }
-        if self.spilled.is_empty() {
-            self.make_room(queued.size(), limits, evicted);
-            if self.fits(self.acked.len(), queued.size(), limits) {
-                self.put(queued);
-                return Placement::Memory;
+        loop {
+            if self.spilled.is_empty() {
+                self.make_room(queued.size(), limits, &mut evicted);
+                if self.fits(self.acked.len(), queued.size(), limits) {
+                    self.put(queued);
+                    return Placement::Memory;
+                }
+            }
+            if may_spill && self.spill_fits(queued.size(), drop_oldest, limits) {
+                self.put_spilled(queued.entry);
+                return Placement::Spilled;
+            }
+            match drop_oldest.then(|| self.take_oldest()).flatten() {
+                Some(oldest) => evicted(&oldest),
+                None => return Placement::Full,
             }
         }
-        if may_spill { self.spill(queued.entry, limits) } else { Placement::Full }
     }
 
-    fn push_qos0(&mut self, queued: Queued, limits: &Limits) -> Placement {
-        if !self.fits(self.qos0.len(), queued.size(), limits) {
-            return Placement::Full;
+    fn push_qos0(
+        &mut self,
+        queued: Queued,
+        drop_oldest: bool,
+        limits: &Limits,
+        mut evicted: impl FnMut(&Entry),
+    ) -> Placement {
+        while !self.fits(self.qos0.len(), queued.size(), limits) {
+            let oldest = if drop_oldest { self.qos0.pop_front() } else { None };
+            let Some(oldest) = oldest else {
+                return Placement::Full;
+            };
+            self.bytes -= oldest.size();
+            evicted(&oldest.entry);
         }
         self.put(queued);
         Placement::Memory
+    }
+
+    /// The QoS 1 or 2 message that waits longest, unless the store is just loading it.
+    fn take_oldest(&mut self) -> Option<Entry> {
+        if let Some(oldest) = self.acked.pop_front() {
+            self.bytes -= oldest.size();
+            return Some(oldest.entry);
+        }
+        let oldest = self.spilled.remove(self.loading)?;
+        self.spilled_bytes -= u64::from(oldest.size);
+        Some(oldest)
     }
 
     /// Whether a queue of `len` takes one more; an empty inbox takes a message of any size.
@@ -77,24 +110,27 @@ impl Inbox {
     }
 
     /// Drops the oldest QoS 0 messages until the bytes of one more fit.
-    fn make_room(&mut self, size: u64, limits: &Limits, mut evicted: impl FnMut()) {
+    fn make_room(&mut self, size: u64, limits: &Limits, mut evicted: impl FnMut(&Entry)) {
         while self.bytes.saturating_add(size) > limits.inbox_bytes_max {
             let Some(oldest) = self.qos0.pop_front() else { return };
             self.bytes -= oldest.size();
-            evicted();
+            evicted(&oldest.entry);
         }
     }
 
-    /// Keeps only the entry, if the limits of the store allow.
-    fn spill(&mut self, entry: Entry, limits: &Limits) -> Placement {
-        let bytes = self.spilled_bytes.saturating_add(u64::from(entry.size));
-        if self.spilled.len() >= limits.spill_messages_max as usize
-            || bytes > limits.spill_bytes_max
-        {
-            return Placement::Full;
+    /// Whether the limits of the store allow one more entry. When the oldest gives way, those of
+    /// memory and store count together: memory may have drained before the store.
+    fn spill_fits(&self, size: u64, drop_oldest: bool, limits: &Limits) -> bool {
+        let (mut messages, mut bytes) = (self.spilled.len(), self.spilled_bytes);
+        let mut messages_max = limits.spill_messages_max as usize;
+        let mut bytes_max = limits.spill_bytes_max;
+        if drop_oldest {
+            messages += self.acked.len();
+            bytes = bytes.saturating_add(self.bytes);
+            messages_max = messages_max.saturating_add(limits.inbox_messages_max as usize);
+            bytes_max = bytes_max.saturating_add(limits.inbox_bytes_max);
         }
-        self.put_spilled(entry);
-        Placement::Spilled
+        messages < messages_max && bytes.saturating_add(size) <= bytes_max
     }
 
     /// Rebuilds an inbox: as much in memory as is at hand and fits, the rest in the store (even

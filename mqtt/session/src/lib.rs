@@ -85,7 +85,7 @@ pub use crate::{
     flow_id::FlowId,
     inbound_decision::InboundDecision,
     journal_op::JournalOp,
-    limits::Limits,
+    limits::{Limits, Overflow},
     matched_options::MatchedOptions,
     message::Message,
     message_id::MessageId,

@@ -1,8 +1,21 @@
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 /// Seconds in the default cap of every expiry.
 const WEEK_S: u32 = 7 * 24 * 60 * 60;
 const MIB: u64 = 1024 * 1024;
+
+/// What gives way when the queue of a session is full (L8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Overflow {
+    /// The new message. Of QoS 1 and 2 the publisher hears it from a persistent session, so that
+    /// what was acknowledged stays.
+    DropNewest,
+    /// The message that waits longest, acknowledged or not. Shared messages go to another member
+    /// instead, as long as one has room.
+    DropOldest,
+}
 
 /// All limits on topics, sessions, retained messages and output (L6–L9 of the security page).
 ///
@@ -25,6 +38,11 @@ pub struct Limits {
     pub receive_max: u16,
     /// The same for 3.1.1, which cannot be told: one more closes. 1–65,535. Default: 1,000.
     pub receive_v3_max: u16,
+    /// QoS 2 ids of a client whose PUBREL has not come; one more PUBLISH is refused (0x97; 3.1.1:
+    /// the connection ends). 1–65,535. Default: 100.
+    pub awaiting_release_max: u32,
+    /// How long a connected client may leave such an id, which is forgotten then. Default: 5 min.
+    pub awaiting_release_time: Duration,
     /// Unacknowledged QoS 1 and 2 PUBLISH towards one client, also bounded by the client's own
     /// receive maximum. 1–65,535. Default: 100.
     pub in_flight_max: u16,
@@ -38,6 +56,8 @@ pub struct Limits {
     pub spill_messages_max: u32,
     /// Bytes of these. Default: 64 MiB.
     pub spill_bytes_max: u64,
+    /// What gives way when these are full. Default: the newest.
+    pub overflow: Overflow,
     /// Whether QoS 0 messages wait (in memory) for a persistent session that is offline.
     /// Default: no [MQTT 5.0 §3.1.2.11.2 leaves the choice].
     pub store_offline_qos0: bool,
@@ -71,11 +91,14 @@ impl Default for Limits {
             topic_aliases_max: 64,
             receive_max: 32,
             receive_v3_max: 1_000,
+            awaiting_release_max: 100,
+            awaiting_release_time: Duration::from_secs(5 * 60),
             in_flight_max: 100,
             inbox_messages_max: 1_000,
             inbox_bytes_max: 8 * MIB,
             spill_messages_max: 100_000,
             spill_bytes_max: 64 * MIB,
+            overflow: Overflow::DropNewest,
             store_offline_qos0: false,
             retained_messages_max: 1_000_000,
             retained_bytes_max: 1024 * MIB,

@@ -193,6 +193,7 @@ fn connect_v3(packet: v3::Connect) -> Connect {
         max_packet_size: None,
         topic_alias_max: 0,
         request_problem_info: false,
+        request_response_info: false,
         has_auth_method: false,
     }
 }
@@ -211,6 +212,7 @@ fn connect_v5(packet: v5::Connect) -> Connect {
         max_packet_size: packet.max_packet_size.map(std::num::NonZeroU32::get),
         topic_alias_max: packet.topic_alias_max,
         request_problem_info: packet.request_problem_info,
+        request_response_info: packet.request_response_info,
         has_auth_method: packet.auth_method.is_some(),
     }
 }

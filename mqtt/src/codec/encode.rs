@@ -1,13 +1,16 @@
 //! Packets to clients. Acknowledgements are written by hand, the rest by the library's codecs.
 
 use std::num::NonZeroU16;
+use std::sync::Arc;
 
 use ntex_bytes::{BufMut, BytePages, ByteString};
 use ntex_codec::Encoder as _;
 use ntex_mqtt::{v3::codec as v3, v5::codec as v5};
+use spanmq_session::QoS;
 
 use super::Version;
 use super::kind;
+use crate::rules::ClientRules;
 
 /// What a CONNACK tells a 5.0 client about this server.
 #[derive(Debug, Clone, Default)]
@@ -21,7 +24,31 @@ pub(crate) struct ConnAck {
     pub(crate) max_packet_size: u32,
     pub(crate) topic_alias_max: u16,
     pub(crate) server_keep_alive: Option<u16>,
+    pub(crate) response_info: Option<Arc<str>>,
+    pub(crate) offers: Offers,
     pub(crate) reason: Option<&'static str>,
+}
+
+/// What the server does not take from anybody is said in CONNACK.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Offers {
+    qos_max: QoS,
+    retain: bool,
+    wildcards: bool,
+    shared: bool,
+}
+
+impl Default for Offers {
+    fn default() -> Self {
+        Self::from(&ClientRules::default())
+    }
+}
+
+impl From<&ClientRules> for Offers {
+    fn from(rules: &ClientRules) -> Self {
+        let &ClientRules { qos_max, retain, wildcards, shared, .. } = rules;
+        Self { qos_max, retain, wildcards, shared }
+    }
 }
 
 /// Writes packets for one connection.
@@ -144,6 +171,15 @@ fn connack_v5(ack: &ConnAck) -> v5::ConnectAck {
         assigned_client_id: ack.assigned_client_id.as_deref().map(ByteString::from),
         topic_alias_max: ack.topic_alias_max,
         server_keepalive_sec: ack.server_keep_alive,
+        max_qos: match ack.offers.qos_max {
+            QoS::AtMostOnce => v5::QoS::AtMostOnce,
+            QoS::AtLeastOnce => v5::QoS::AtLeastOnce,
+            QoS::ExactlyOnce => v5::QoS::ExactlyOnce,
+        },
+        retain_available: ack.offers.retain,
+        wildcard_subscription_available: ack.offers.wildcards,
+        shared_subscription_available: ack.offers.shared,
+        response_info: ack.response_info.as_deref().map(ByteString::from),
         reason_string: ack.reason.map(ByteString::from_static),
         ..Default::default()
     }

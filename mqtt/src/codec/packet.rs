@@ -65,6 +65,7 @@ pub(crate) struct Connect {
     pub(crate) max_packet_size: Option<u32>,
     pub(crate) topic_alias_max: u16,
     pub(crate) request_problem_info: bool,
+    pub(crate) request_response_info: bool,
     /// Enhanced authentication is not offered; a method is answered 0x8C.
     pub(crate) has_auth_method: bool,
 }

@@ -12,6 +12,7 @@ use spanmq_session::{
 use spanmq_topic::{TopicName, check_limits};
 
 use super::close::{Close, CloseReason};
+use super::slot::ReadyAnswer;
 use super::ticket::Owner;
 use super::{Worker, publish};
 use crate::codec::{self, Encoder, Frame, Packet, PublishIn, Version, kind};
@@ -115,6 +116,7 @@ impl Worker {
         self.shared.metrics.publishes_received.inc();
         let qos = QoS::from_u8(packet.qos).unwrap_or_default();
         let topic = self.topic_of(key, packet)?;
+        self.check_offers(&topic, qos, packet.retain)?;
         let Some(flow) = self.begin_flow(key, packet, qos)? else { return Ok(()) };
         let Some(slot) = self.slots.get_mut(key) else { return Ok(()) };
         let action = Action::Publish { qos, retain: packet.retain };
@@ -142,6 +144,15 @@ impl Worker {
         self.publish(&Arc::new(message), lane, owner);
         self.turn.only_when_stored = false;
         Ok(())
+    }
+
+    /// Links speak as they must, whatever applications may do.
+    fn check_offers(&self, topic: &str, qos: QoS, retain: bool) -> Result<(), Close> {
+        if topic.starts_with("$LINK/") {
+            return Ok(());
+        }
+        let checked = self.shared.config.rules.check_message(qos, retain);
+        checked.map_err(|code| Close::code(code, "more than CONNACK offers"))
     }
 
     /// Notes in the journal under which id a QoS 2 publish is routed, so that a repeat after a
@@ -210,8 +221,26 @@ impl Worker {
                 Ok(None)
             }
             InboundDecision::Pending => Ok(None),
+            InboundDecision::Refuse(code) => self.refuse_flow(key, id, code).map(|()| None),
             InboundDecision::Close(code) => Err(Close::code(code, "too many unfinished publishes")),
         }
+    }
+
+    /// A QoS 2 publish that is not even begun.
+    fn refuse_flow(&mut self, key: SlotKey, id: NonZeroU16, code: u8) -> Result<(), Close> {
+        self.shared.metrics.publishes_refused.inc();
+        let Some(conn) = self.slots.get_mut(key).and_then(|slot| slot.conn.as_mut()) else {
+            return Ok(());
+        };
+        if !conn.version().is_v5() {
+            return Err(Close::code(code, "too many unreleased publishes"));
+        }
+        // Refused ones count as unanswered too, as long as they are.
+        if conn.answers.len() >= usize::from(self.shared.limits.receive_max) {
+            return Err(Close::code(reason::RECEIVE_MAXIMUM_EXCEEDED, "unanswered publishes"));
+        }
+        conn.answer_in_turn(ReadyAnswer { packet: Some(kind::PUBREC), id, code });
+        Ok(())
     }
 
     fn deny_publish(&mut self, key: SlotKey, flow: Option<FlowId>) -> Result<(), Close> {
@@ -238,7 +267,7 @@ impl Worker {
     ) -> Option<(Message, u64)> {
         let slot = self.slots.get(key)?;
         let conn = slot.conn.as_ref()?;
-        let message = Message {
+        let mut message = Message {
             id: self.ids.next(),
             topic,
             payload: Bytes::copy_from_slice(packet.payload),
@@ -251,6 +280,7 @@ impl Worker {
             received: self.now,
             origin: Origin::Local,
         };
+        self.shared.config.rules.limit_life(&mut message.properties);
         Some((message, conn.number))
     }
 

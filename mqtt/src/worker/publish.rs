@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use spanmq_session::{Message, Origin, PublishAnswer, QoS};
+use spanmq_session::{FlowId, Message, Origin, PublishAnswer, QoS};
 use spanmq_topic::{SharedFilter, TopicFilter};
 
 use super::Worker;
@@ -24,8 +24,14 @@ impl Worker {
     /// Publishes one message; `owner` is told when every destination holds it.
     pub(crate) fn publish(&mut self, message: &Arc<Message>, lane: u64, owner: Option<Owner>) {
         let ticket = owner.map(|owner| self.tickets.open(owner));
-        if message.retain {
+        if message.retain && self.shared.config.rules.retainer.keeps {
             self.keep_retained(message, ticket);
+            if message.payload.is_empty() && self.shared.config.rules.retainer.hides_clearing {
+                if let Some(ticket) = ticket {
+                    self.release(ticket, Outcome::NoSubscribers);
+                }
+                return;
+            }
         }
         if let Some(ticket) = ticket
             && self.park(message, lane, ticket)
@@ -234,7 +240,8 @@ impl Worker {
 
     /// Proposes the new retained value; one more destination for the publisher's answer.
     fn keep_retained(&mut self, message: &Arc<Message>, ticket: Option<u32>) {
-        match super::retained::command(message, self.now, &self.shared.limits) {
+        let rules = self.shared.config.rules.retainer;
+        match super::retained::command(message, self.now, &self.shared.limits, rules) {
             Ok(command) => {
                 self.hold(ticket);
                 self.turn.command(command, CommandWaiter::Retained { ticket });
@@ -270,6 +277,17 @@ impl super::slot::Conn {
             }
         } else if let Some(answer) = self.answers.iter_mut().find(|answer| answer.flow == flow) {
             answer.ready = Some(ready);
+        }
+    }
+
+    /// An answer that is known, after all that are owed already [MQTT-4.6.0-3].
+    pub(super) fn answer_in_turn(&mut self, ready: ReadyAnswer) {
+        if self.answers.is_empty() {
+            self.write_answer(ready);
+        } else {
+            // No flow of the session has this id, so nothing else answers it.
+            let flow = FlowId { packet_id: ready.id.get(), qos: QoS::ExactlyOnce, run: u32::MAX };
+            self.answers.push_back(Answer { flow, ready: Some(ready) });
         }
     }
 

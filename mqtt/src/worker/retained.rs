@@ -11,6 +11,7 @@ use spanmq_state::{Command, Opaque, Reply};
 use super::Worker;
 use crate::mail::SlotKey;
 use crate::ports::{Outcome, ProposeError, Retained};
+use crate::rules::RetainerRules;
 use crate::shared::wall_ms;
 
 /// Retained messages read from the state at a time.
@@ -20,7 +21,12 @@ const PORTION: usize = 256;
 ///
 /// # Errors
 /// The reason code of a message that is too large to be retained (L8).
-pub(super) fn command(message: &Message, now: Instant, limits: &Limits) -> Result<Command, u8> {
+pub(super) fn command(
+    message: &Message,
+    now: Instant,
+    limits: &Limits,
+    rules: RetainerRules,
+) -> Result<Command, u8> {
     let topic = message.topic.as_str().into();
     if message.payload.is_empty() {
         return Ok(Command::Retained(RetainedCommand::Clear { topic }));
@@ -33,6 +39,7 @@ pub(super) fn command(message: &Message, now: Instant, limits: &Limits) -> Resul
     let expiry_at_ms = message
         .properties
         .message_expiry
+        .or(rules.expiry_s)
         .map(|seconds| message.timestamp_ms.saturating_add(u64::from(seconds) * 1_000));
     let message = Opaque::new(bytes);
     Ok(Command::Retained(RetainedCommand::Set { topic, message, expiry_at_ms }))

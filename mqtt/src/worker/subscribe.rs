@@ -82,14 +82,18 @@ impl Worker {
         &mut self,
         key: SlotKey,
         text: &str,
-        options: SubscriptionOptions,
+        asked: SubscriptionOptions,
         pending: &mut PendingSuback,
         stored: &mut Vec<SubscriptionChange>,
     ) -> Result<u8, Close> {
+        // [MQTT-3.2.2-10]
+        let qos = asked.qos.min(self.shared.config.rules.qos_max);
+        let mut options = SubscriptionOptions { qos, ..asked };
         let filter = match self.check_filter(key, text, options) {
             Ok(filter) => filter,
             Err(code) => return Ok(code),
         };
+        options.no_local |= self.hears_no_echo(key, &filter);
         let Some(slot) = self.slots.get_mut(key) else { return Ok(UNSPECIFIED) };
         let subscribed =
             match slot.session.subscribe(filter.clone(), options, &mut self.scratch.ops) {
@@ -107,6 +111,7 @@ impl Worker {
             stored.push(SubscriptionChange::Put(stored_form(&filter, options)));
         }
         if subscribed.wants_retained
+            && self.shared.config.rules.retainer.keeps
             && let Some(matched) = options.matched(false)
         {
             pending.retained.push((filter.filter().clone(), matched.for_retained()));
@@ -128,6 +133,7 @@ impl Worker {
         let filter = Subscription::parse(text).map_err(|_| FILTER_INVALID)?;
         check_limits(filter.filter(), &self.shared.topic_limits)
             .map_err(|_| reason::QUOTA_EXCEEDED)?;
+        self.shared.config.rules.check_filter(&filter)?;
         let client = self.slots.get(key).ok_or(UNSPECIFIED)?.client.clone();
         let action = Action::Subscribe { qos: options.qos };
         // Shared ones are asked about by their inner filter (A5).
@@ -136,6 +142,12 @@ impl Worker {
         }
         self.shared.metrics.subscribes_denied.inc();
         Err(NOT_AUTHORIZED)
+    }
+
+    /// 3.1.1 cannot say No Local for itself.
+    fn hears_no_echo(&self, key: SlotKey, filter: &Subscription) -> bool {
+        let v3 = self.slots.get(key).is_some_and(|slot| !slot.client.version.is_v5());
+        v3 && !self.shared.config.rules.echo_v3 && matches!(filter, Subscription::Plain(_))
     }
 
     /// Subscriptions of persistent sessions are in the directory, so that another node can take

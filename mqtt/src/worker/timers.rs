@@ -107,6 +107,14 @@ impl Worker {
                 ended.push((key, Close::slow()));
             }
         }
+        let unreleased = self.slots.iter().filter(|(_, slot)| slot.session.awaits_release());
+        let unreleased: Vec<SlotKey> = unreleased.map(|(key, _)| key).collect();
+        for key in unreleased {
+            if let Some(slot) = self.slots.get_mut(key) {
+                slot.session.forget_unreleased(now, &mut self.scratch.ops);
+            }
+            self.journal(key);
+        }
         for (key, close) in ended {
             self.guarded(key, |worker| worker.close(key, close));
         }

@@ -152,6 +152,10 @@ impl Peers for OutsidePort {
     ) -> BoxFuture<Option<bytes::Bytes>> {
         Box::pin(async { None })
     }
+
+    fn is_member(&self, _: NodeId) -> bool {
+        true
+    }
 }
 
 impl LinkOut for OutsidePort {

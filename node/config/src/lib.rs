@@ -19,7 +19,6 @@ mod load;
 mod model;
 mod origin;
 mod overlay;
-mod pending;
 mod render;
 mod scalars;
 mod setting;

@@ -85,7 +85,6 @@ pub fn load(
     findings.errors.append(&mut reader.errors);
     findings.warnings.append(&mut reader.warnings);
     let effective = reader.effective;
-    findings.warnings.extend(crate::pending::warnings(&effective));
     let origin = |key: &KeyPath| {
         tree.get(key.segments())
             .map_or_else(|| origin_of(&effective, key), |node| node.origin.clone())

@@ -7,10 +7,12 @@ pub(crate) mod broker;
 mod debug;
 pub(crate) mod https;
 pub(crate) mod links;
+mod listeners;
 pub(crate) mod peers;
 pub(crate) mod records;
 pub(crate) mod sessions;
 pub(crate) mod settings;
+mod spool;
 
 use std::sync::{Arc, OnceLock};
 

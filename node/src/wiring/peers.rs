@@ -14,13 +14,13 @@ use spanmq_mqtt::BrokerHandle;
 use spanmq_mqtt::ports::{BoxFuture, Done, Forward, Outcome, Outcomes, Peers};
 use spanmq_port::{PeerId, WireHandler, WireInbound, WireSession};
 use spanmq_raft::RaftNode;
-use spanmq_segment::{SegmentError, SegmentLog, SegmentOptions};
 use spanmq_session::QoS;
 use spanmq_session::codec::{decode_message, encode_message};
 use spanmq_state::command::Holder;
 use spanmq_state::{Epoch, NodeId};
 use tokio::sync::{mpsc, oneshot};
 
+use super::spool::Spool;
 use super::{Slot, sessions};
 
 /// Batches that wait for the task of a peer; each is one turn of one worker.
@@ -35,6 +35,7 @@ pub(crate) struct PeerPort {
     raft: RaftNode,
     runtime: tokio::runtime::Handle,
     spools: PathBuf,
+    limits: Limits,
     queues: Mutex<HashMap<NodeId, mpsc::Sender<Batch>>>,
 }
 
@@ -49,11 +50,13 @@ impl PeerPort {
         raft: RaftNode,
         runtime: tokio::runtime::Handle,
         data_dir: &Path,
+        bytes_max: usize,
     ) -> Arc<Self> {
         let port = Arc::new(Self {
             raft,
             runtime,
             spools: data_dir.join("peers"),
+            limits: Limits { bytes_max, ..Limits::default() },
             queues: Mutex::new(HashMap::new()),
         });
         let left = std::fs::read_dir(&port.spools).into_iter().flatten().flatten();
@@ -68,7 +71,8 @@ impl PeerPort {
         let queue = queues.entry(node).or_insert_with(|| {
             let (sender, batches) = mpsc::channel(BATCHES_WAITING_MAX);
             let spool = self.spools.join(node.to_string());
-            self.runtime.spawn(PeerQueue::run(self.raft.clone(), node, spool, batches));
+            let (raft, limits) = (self.raft.clone(), self.limits);
+            self.runtime.spawn(PeerQueue::run(raft, node, spool, limits, batches));
             sender
         });
         queue.clone()
@@ -101,6 +105,10 @@ impl Peers for PeerPort {
         epoch: Epoch,
     ) -> BoxFuture<Option<Bytes>> {
         Box::pin(sessions::take_over(self.raft.clone(), from, client_id, epoch))
+    }
+
+    fn is_member(&self, node: NodeId) -> bool {
+        self.raft.state().cluster().member(node).is_some()
     }
 }
 
@@ -144,9 +152,15 @@ struct PeerQueue {
 }
 
 impl PeerQueue {
-    async fn run(raft: RaftNode, node: NodeId, dir: PathBuf, mut batches: mpsc::Receiver<Batch>) {
+    async fn run(
+        raft: RaftNode,
+        node: NodeId,
+        dir: PathBuf,
+        limits: Limits,
+        mut batches: mpsc::Receiver<Batch>,
+    ) {
         let (spool, stream, held) = Spool::open(dir);
-        let mut machine = Sender::new(Limits::default(), first_sequence(raft.incarnation()));
+        let mut machine = Sender::new(limits, first_sequence(raft.incarnation()));
         machine.restore(Instant::now(), held);
         let (session, opening) = (None, None);
         let mut queue = Self { raft, node, machine, stream, session, opening, spool };
@@ -322,85 +336,6 @@ fn outcome_of(kept: Kept) -> Outcome {
         Kept::Held => Outcome::Held,
         Kept::NoSubscribers => Outcome::NoSubscribers,
         Kept::Refused(code) => Outcome::Refused(code),
-    }
-}
-
-/// What waits on disk for a peer that is away.
-struct Spool {
-    dir: PathBuf,
-    log: Option<SegmentLog>,
-    /// (record, sequence of its last item) of what is still needed.
-    records: VecDeque<(u64, u64)>,
-}
-
-impl Spool {
-    /// Opens what is there: the stream's number and its items. An empty spool begins a new stream,
-    /// because the memory of the old one is gone.
-    fn open(dir: PathBuf) -> (Self, u64, Vec<Item>) {
-        let mut spool = Self { dir, log: None, records: VecDeque::new() };
-        let (mut stream, mut held) = (rand::random::<u64>(), Vec::new());
-        if spool.dir.exists() {
-            match spool.read() {
-                Ok(found) => {
-                    for (record, of_stream, items) in found {
-                        stream = of_stream;
-                        let last = items.last().map_or(0, |item| item.sequence);
-                        spool.records.push_back((record, last));
-                        held.extend(items);
-                    }
-                }
-                Err(error) => {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::error!(error, dir = %spool.dir.display(), "the spool of a peer cannot be read; its messages are not delivered");
-                }
-            }
-        }
-        (spool, stream, held)
-    }
-
-    fn read(&mut self) -> Result<Vec<(u64, u64, Vec<Item>)>, SegmentError> {
-        let (log, _) = SegmentLog::open(&self.dir, SegmentOptions::default())?;
-        let mut found = Vec::new();
-        for record in log.iter_from(log.first()) {
-            let (number, bytes) = record?;
-            if let Ok(Frame::Items { stream, items }) = Frame::decode(&bytes) {
-                found.push((number, stream, items));
-            }
-        }
-        self.log = Some(log);
-        Ok(found)
-    }
-
-    fn append(&mut self, stream: u64, items: &[Item]) -> Result<(), SegmentError> {
-        let log = match &mut self.log {
-            Some(log) => log,
-            None => {
-                let (log, _) = SegmentLog::open(&self.dir, SegmentOptions::default())?;
-                self.log.insert(log)
-            }
-        };
-        let records: Vec<Vec<u8>> = items
-            .iter()
-            .map(|item| Frame::Items { stream, items: vec![item.clone()] }.encode())
-            .collect();
-        let first = log.append_batch(&records)?;
-        self.records.extend((first..).zip(items.iter().map(|item| item.sequence)));
-        Ok(())
-    }
-
-    fn forget(&mut self, upto: u64) {
-        while self.records.front().is_some_and(|(_, sequence)| *sequence <= upto) {
-            self.records.pop_front();
-        }
-        let Some(log) = &mut self.log else { return };
-        let trimmed = match self.records.front() {
-            Some((record, _)) => log.purge_before(*record),
-            None => log.reset(log.next()),
-        };
-        if let Err(error) = trimmed {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, "a peer's spool cannot be trimmed; messages may be sent twice");
-        }
     }
 }
 

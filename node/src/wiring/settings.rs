@@ -6,19 +6,22 @@ use std::time::Duration;
 use anyhow::Context;
 use spanmq_api::ApiConfig;
 use spanmq_config::{
-    Config, DenyAction as ConfigDeny, Durability as ConfigDurability, Listener, ListenerKind,
-    MinorityMode as ConfigMinority, ServerTls, SharedStrategy as ConfigStrategy,
-    SubscribeVisibility, TlsVerify,
+    Config, DenyAction as ConfigDeny, Durability as ConfigDurability, LinksSource,
+    MinorityMode as ConfigMinority, OrInfinity, OrphanMode, SessionOverflow,
+    SharedStrategy as ConfigStrategy, SubscribeVisibility,
 };
 use spanmq_link_protocol::expiry::ExpirySettings;
 use spanmq_linking::LinkingConfig;
 use spanmq_mqtt::config::{
-    BrokerConfig, ConnectionLimits, DenyAction, Durability, ListenerConfig, Minority, StoreConfig,
-    TlsConfig, Transport, Visibility, WsConfig,
+    BrokerConfig, ConnectionLimits, DenyAction, Durability, Minority, Orphans, StoreConfig,
+    Visibility,
 };
+use spanmq_mqtt::rules::{ClientRules, RetainerRules};
 use spanmq_port::{Credentials, DialMap, GivenFiles, JoinToken};
 use spanmq_raft::{Formation, PortSecurity, RaftOptions};
-use spanmq_session::{Limits, SharedStrategy};
+use spanmq_session::{Limits, Overflow, QoS, SharedStrategy};
+
+use super::listeners;
 
 /// Descriptors kept for files, peers and the API (SECURITY L4).
 const DESCRIPTORS_RESERVED: u64 = 256;
@@ -102,19 +105,23 @@ pub(crate) fn read_secret(secret: &spanmq_config::Secret) -> anyhow::Result<Stri
 }
 
 pub(crate) fn broker(config: &Config) -> anyhow::Result<BrokerConfig> {
-    let listeners =
-        config.listeners.enabled().map(|l| listener(config, &l)).collect::<Result<_, _>>()?;
+    let listeners = config
+        .listeners
+        .enabled()
+        .map(|l| listeners::listener(config, &l))
+        .collect::<Result<_, _>>()?;
     let limits = &config.limits;
-    let infinite = |limit: spanmq_config::OrInfinity<u32>, none: usize| {
-        limit.finite().map_or(none, |limit| limit as usize)
-    };
+    let infinite =
+        |limit: OrInfinity<u32>, none: usize| limit.finite().map_or(none, |limit| limit as usize);
     Ok(BrokerConfig {
         listeners,
         limits: sessions(config),
+        rules: rules(config),
         connections: ConnectionLimits {
             total_max: infinite(limits.max_connections, descriptors()),
             pending_max: limits.pending_connections as usize,
             per_address_max: infinite(limits.connections_per_address, 0),
+            accept_per_second: limits.accept_per_second.finite().unwrap_or(0),
             ..ConnectionLimits::default()
         },
         store: StoreConfig {
@@ -137,9 +144,39 @@ pub(crate) fn broker(config: &Config) -> anyhow::Result<BrokerConfig> {
             ConfigDeny::Ignore => DenyAction::Ignore,
             ConfigDeny::Disconnect => DenyAction::Disconnect,
         },
+        orphans: match config.session.orphan {
+            OrphanMode::Resume => Orphans::Resume,
+            OrphanMode::Refuse => Orphans::Refuse,
+        },
         shared_strategy: shared_strategy(config.mqtt.shared_subscription_strategy),
         ..BrokerConfig::default()
     })
+}
+
+fn rules(config: &Config) -> ClientRules {
+    let (mqtt, retainer) = (&config.mqtt, &config.retainer);
+    let information = mqtt.response_information.as_str();
+    ClientRules {
+        qos_max: QoS::from_u8(mqtt.max_qos_allowed).unwrap_or_default(),
+        retain: mqtt.retain_available,
+        wildcards: mqtt.wildcard_subscription,
+        shared: mqtt.shared_subscription,
+        client_id_bytes_max: mqtt.max_clientid_len_bytes as usize,
+        keep_alive_factor: mqtt.keepalive_multiplier,
+        session_expiry_v3_s: seconds(mqtt.session_expiry_interval),
+        echo_v3: !mqtt.ignore_loop_deliver,
+        message_expiry_s: mqtt.message_expiry_interval.finite().map(seconds),
+        response_information: (!information.is_empty()).then(|| information.into()),
+        retainer: RetainerRules {
+            keeps: retainer.enable,
+            expiry_s: Some(seconds(retainer.msg_expiry_interval)).filter(|seconds| *seconds > 0),
+            hides_clearing: retainer.stop_publish_clear_msg,
+        },
+    }
+}
+
+fn seconds(time: Duration) -> u32 {
+    u32::try_from(time.as_secs()).unwrap_or(u32::MAX)
 }
 
 fn shared_strategy(strategy: ConfigStrategy) -> SharedStrategy {
@@ -163,8 +200,7 @@ fn descriptors() -> usize {
 
 fn sessions(config: &Config) -> Limits {
     let (mqtt, limits, retainer) = (&config.mqtt, &config.limits, &config.retainer);
-    let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
-    let count = |limit: spanmq_config::OrInfinity<u32>| limit.finite().unwrap_or(u32::MAX);
+    let count = |limit: OrInfinity<u32>| limit.finite().unwrap_or(u32::MAX);
     Limits {
         topic_bytes_max: u16::try_from(limits.topic_bytes).unwrap_or(u16::MAX),
         topic_levels_max: u16::try_from(mqtt.max_topic_levels).unwrap_or(u16::MAX),
@@ -172,11 +208,17 @@ fn sessions(config: &Config) -> Limits {
         filters_per_subscribe_max: limits.filters_per_subscribe,
         topic_aliases_max: mqtt.max_topic_alias,
         receive_max: mqtt.max_inflight,
+        awaiting_release_max: mqtt.max_awaiting_rel,
+        awaiting_release_time: mqtt.await_rel_timeout,
         in_flight_max: mqtt.max_inflight,
         inbox_messages_max: count(mqtt.max_mqueue_len),
         inbox_bytes_max: limits.session_memory.0,
         spill_messages_max: limits.session_stored_messages,
         spill_bytes_max: limits.session_stored.0,
+        overflow: match limits.session_overflow {
+            SessionOverflow::DropNewest => Overflow::DropNewest,
+            SessionOverflow::DropOldest => Overflow::DropOldest,
+        },
         store_offline_qos0: mqtt.mqueue_store_qos0,
         retained_messages_max: u32::try_from(retainer.backend.max_retained_messages)
             .unwrap_or(u32::MAX),
@@ -188,44 +230,6 @@ fn sessions(config: &Config) -> Limits {
         output_bytes_max: limits.output_buffer.0,
         ..Limits::default()
     }
-}
-
-fn listener(config: &Config, listener: &Listener<'_>) -> anyhow::Result<ListenerConfig> {
-    let name = format!("{}:{}", listener.kind.as_str(), listener.name);
-    let tls = || {
-        let tls = listener.tls.with_context(|| format!("listener {name}: no ssl_options"))?;
-        server_tls(tls).with_context(|| format!("listener {name}"))
-    };
-    let ws = || WsConfig {
-        path: listener.websocket.map_or_else(|| "/mqtt".to_owned(), |ws| ws.mqtt_path.clone()),
-    };
-    let transport = match listener.kind {
-        ListenerKind::Tcp => Transport::Tcp,
-        ListenerKind::Ssl => Transport::Tls(tls()?),
-        ListenerKind::Ws => Transport::Ws(ws()),
-        ListenerKind::Wss => Transport::Wss(tls()?, ws()),
-    };
-    let mqtt = &config.mqtt;
-    let mut settings = ListenerConfig::new(&name, listener.bind.0, transport);
-    settings.packet_bytes_max = u32::try_from(mqtt.max_packet_size.0).unwrap_or(u32::MAX);
-    settings.connect_timeout = mqtt.idle_timeout;
-    settings.keep_alive_max_s = mqtt.server_keepalive_s.enabled().unwrap_or(0);
-    settings.idle_timeout = config.limits.idle_connection;
-    settings.connections_max = listener.max_connections.finite().unwrap_or(0) as usize;
-    Ok(settings)
-}
-
-fn server_tls(tls: &ServerTls) -> anyhow::Result<TlsConfig> {
-    let file = |path: &Option<PathBuf>, key: &str| {
-        path.clone().with_context(|| format!("ssl_options.{key} is missing"))
-    };
-    let verify = tls.verify == TlsVerify::VerifyPeer;
-    Ok(TlsConfig {
-        certificate: file(&tls.certfile, "certfile")?,
-        key: file(&tls.keyfile, "keyfile")?,
-        client_ca: if verify { Some(file(&tls.cacertfile, "cacertfile")?) } else { None },
-        client_required: verify && tls.fail_if_no_peer_cert,
-    })
 }
 
 /// Topic and properties of a retained message beside its payload.
@@ -258,13 +262,19 @@ pub(crate) fn linking(config: &Config, node_id: u64) -> LinkingConfig {
         fsync: config.durability == ConfigDurability::LocalFsync,
         node_id,
         expiry: ExpirySettings { ttl: links.actor_ttl, route_hold: links.route_hold },
+        gc_interval: links.gc_interval,
     }
 }
 
 pub(crate) fn api(config: &Config) -> anyhow::Result<ApiConfig> {
+    let dashboard = &config.dashboard;
+    let http = &dashboard.listeners.http;
     Ok(ApiConfig {
-        token_life: config.dashboard.token_expired_time,
+        bind: http.enable.then_some(http.bind.0),
+        token_life: dashboard.token_expired_time,
+        body_bytes_max: usize::try_from(dashboard.max_body_size.0).unwrap_or(usize::MAX),
+        links_are_of_the_file: config.cluster.links_source == LinksSource::File,
         https: super::https::config(config)?,
-        ..ApiConfig::new(config.dashboard.listeners.http.bind.0)
+        ..ApiConfig::new(http.bind.0)
     })
 }

@@ -51,7 +51,9 @@ impl Publisher {
                 self.on_answer(session, packet_id, PublishAnswer::Pubrec, ops);
             }
             InboundDecision::Pending => {}
-            InboundDecision::Close(code) => panic!("a client by the book was closed: {code:#x}"),
+            InboundDecision::Close(code) | InboundDecision::Refuse(code) => {
+                panic!("a client by the book was refused: {code:#x}")
+            }
         }
     }
 

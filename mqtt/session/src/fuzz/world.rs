@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     AckOutcome, ConnectTerms, Delivered, DropReason, Drops, JournalOp, Limits, MatchedOptions,
-    Message, MessageId, Origin, Outgoing, Properties, ProtocolVersion, PubrecOutcome, QoS,
-    RetainHandling, Session, SessionExpiry, SessionMeta, SubscriptionOptions,
+    Message, MessageId, Origin, Outgoing, Overflow, Properties, ProtocolVersion, PubrecOutcome,
+    QoS, RetainHandling, Session, SessionExpiry, SessionMeta, SubscriptionOptions,
     codec::{decode_export, decode_op, encode_export, encode_op},
 };
 
@@ -27,11 +27,14 @@ pub(super) const LIMITS: Limits = Limits {
     topic_aliases_max: 3,
     receive_max: 3,
     receive_v3_max: 3,
+    awaiting_release_max: 8,
+    awaiting_release_time: Duration::from_secs(300),
     in_flight_max: 5,
     inbox_messages_max: 6,
     inbox_bytes_max: 3_000,
     spill_messages_max: 8,
     spill_bytes_max: 4_000,
+    overflow: Overflow::DropNewest,
     store_offline_qos0: false,
     retained_messages_max: 4,
     retained_bytes_max: 4_000,
@@ -62,7 +65,9 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(options: u8) -> Self {
         let v5 = options & 1 == 1;
-        let limits = Arc::new(Limits { store_offline_qos0: options & 2 == 2, ..LIMITS });
+        let overflow = if options & 4 == 4 { Overflow::DropOldest } else { Overflow::DropNewest };
+        let store_offline_qos0 = options & 2 == 2;
+        let limits = Arc::new(Limits { store_offline_qos0, overflow, ..LIMITS });
         let meta = SessionMeta {
             epoch: 1,
             owner: None,
@@ -317,8 +322,11 @@ impl World {
             self.receiver.received.contains_key(number) || self.receiver.refused.contains(number)
         };
         let missing = self.accepted.iter().filter(|number| !answered(number)).count();
-        let counted = [DropReason::Expired, DropReason::TooLarge, DropReason::Lost];
-        let counted: u32 = counted.iter().map(|reason| self.drops.get(*reason)).sum();
+        let mut reasons = vec![DropReason::Expired, DropReason::TooLarge, DropReason::Lost];
+        if self.limits.overflow == Overflow::DropOldest {
+            reasons.push(DropReason::Evicted);
+        }
+        let counted: u32 = reasons.iter().map(|reason| self.drops.get(*reason)).sum();
         assert!(missing <= counted as usize, "{missing} are missing, {counted} were counted");
         assert_eq!(self.drops.get(DropReason::Lost), 0, "the store has everything");
     }

@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Instant};
 
 use super::Session;
 use crate::{
-    Delivered, DropReason, Entry, JournalOp, MatchedOptions, Message, MessageId, QoS,
+    Delivered, DropReason, Entry, JournalOp, MatchedOptions, Message, MessageId, Overflow, QoS,
     inbox::Placement, queued::Queued,
 };
 
@@ -72,8 +72,16 @@ impl Session {
             self.sweep(now, ops);
         }
         let may_spill = self.is_persistent();
+        // For a shared message another member is better than the loss of an older one.
+        let shared = queued.entry.shared.is_some();
+        let drop_oldest = self.limits.overflow == Overflow::DropOldest && !shared;
         let drops = &mut self.drops;
-        self.inbox.push(queued, may_spill, &self.limits, || drops.add(DropReason::Evicted))
+        self.inbox.push(queued, may_spill, drop_oldest, &self.limits, |evicted| {
+            drops.add(DropReason::Evicted);
+            if may_spill && evicted.qos.is_acknowledged() {
+                ops.push(JournalOp::Dropped { seq: evicted.seq });
+            }
+        })
     }
 
     /// Drops what waited too long. For sessions that are offline or stuck: call it every minute

@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use super::Session;
 use crate::{
     FlowId, InboundDecision, JournalOp, MessageId, PublishAnswer, PubrelOutcome, QoS, reason,
@@ -18,11 +20,32 @@ impl Session {
             return InboundDecision::Close(reason::SESSION_TAKEN_OVER);
         };
         let journaled = self.is_persistent();
-        self.inbound.on_publish(packet_id, qos, connection.receive_max, |forgotten| {
+        let awaiting_max = self.limits.awaiting_release_max;
+        self.inbound.on_publish(packet_id, qos, connection.receive_max, awaiting_max, |forgotten| {
             if journaled {
                 ops.push(JournalOp::Qos2Done { packet_id: forgotten });
             }
         })
+    }
+
+    /// Whether [`Self::forget_unreleased`] has anything to look at.
+    #[must_use]
+    pub fn awaits_release(&self) -> bool {
+        self.connection.is_some() && self.inbound.awaits_release()
+    }
+
+    /// Forgets QoS 2 ids that the client, though connected, has not released for too long. Call it
+    /// every second or so: the time of an id begins with the first call that sees it.
+    pub fn forget_unreleased(&mut self, now: Instant, ops: &mut Vec<JournalOp>) {
+        if self.connection.is_none() {
+            return;
+        }
+        let journaled = self.is_persistent();
+        self.inbound.forget_missed(now, self.limits.awaiting_release_time, |packet_id| {
+            if journaled {
+                ops.push(JournalOp::Qos2Done { packet_id });
+            }
+        });
     }
 
     /// The id of the message of a flow that is to be routed: `fresh`, or the one that an earlier run

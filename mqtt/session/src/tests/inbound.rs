@@ -1,7 +1,9 @@
+use std::time::Duration;
+
 use super::rig::{QOS1, QOS2, Rig};
 use crate::{
-    ConnectTerms, FlowId, InboundDecision, Limits, ProtocolVersion, PublishAnswer, PubrelOutcome,
-    QoS, SessionExpiry, reason,
+    ConnectTerms, FlowId, InboundDecision, JournalOp, Limits, ProtocolVersion, PublishAnswer,
+    PubrelOutcome, QoS, SessionExpiry, reason,
 };
 
 impl Rig {
@@ -146,4 +148,64 @@ fn a_3_1_1_client_has_a_limit_of_its_own_and_is_paused_before_it() {
         rig.route(packet_id, QOS2);
     });
     assert_eq!(rig.publish(150, QOS2), InboundDecision::Close(0x93));
+}
+
+fn few() -> Limits {
+    let awaiting_release_time = Duration::from_secs(300);
+    Limits { awaiting_release_max: 2, awaiting_release_time, ..Limits::default() }
+}
+
+impl Rig {
+    fn forget_unreleased(&mut self) {
+        let now = self.now;
+        self.session.forget_unreleased(now, &mut self.ops);
+    }
+}
+
+#[test]
+fn a_qos_2_publish_above_the_unreleased_ones_is_refused_and_qos_1_is_not() {
+    let mut rig = Rig::new(few(), &super::rig::v5(SessionExpiry::AtClose));
+    for packet_id in [1, 2] {
+        let flow = rig.route(packet_id, QOS2);
+        rig.held(flow);
+    }
+    assert_eq!(rig.publish(3, QOS2), InboundDecision::Refuse(0x97));
+    assert_eq!(rig.publish(2, QOS2), InboundDecision::Repeat);
+    rig.route(3, QOS1);
+    rig.pubrel(1);
+    rig.route(4, QOS2);
+}
+
+#[test]
+fn ids_of_earlier_connections_make_room_for_new_ones() {
+    let mut rig = Rig::new(few(), &super::rig::v5(SessionExpiry::Never));
+    for packet_id in [1, 2] {
+        let flow = rig.route(packet_id, QOS2);
+        rig.held(flow);
+    }
+    rig.reconnect();
+    rig.route(3, QOS2);
+    assert_eq!(rig.publish(2, QOS2), InboundDecision::Repeat, "the younger one is still known");
+    assert_eq!(rig.publish(4, QOS2), InboundDecision::Refuse(0x97));
+}
+
+#[test]
+fn an_id_is_forgotten_when_a_connected_client_leaves_it_for_too_long() {
+    let mut rig = Rig::new(few(), &super::rig::v5(SessionExpiry::Never));
+    let flow = rig.route(1, QOS2);
+    rig.held(flow);
+    rig.forget_unreleased();
+    rig.wait(200);
+    rig.disconnect();
+    assert!(!rig.session.awaits_release(), "nobody could release it");
+    rig.wait(1_000);
+    rig.reconnect();
+    rig.forget_unreleased();
+    rig.wait(299);
+    rig.forget_unreleased();
+    assert_eq!(rig.publish(1, QOS2), InboundDecision::Repeat);
+    rig.wait(1);
+    rig.forget_unreleased();
+    assert_eq!(rig.ops.last(), Some(&JournalOp::Qos2Done { packet_id: 1 }));
+    rig.route(1, QOS2);
 }

@@ -1,7 +1,11 @@
 use std::{collections::HashMap, sync::Arc};
 
-use super::rig::{QOS0, QOS1, QOS2, Rig, message, v5};
-use crate::{ConnectTerms, Delivered, DropReason, JournalOp, Limits, Message, SessionExpiry};
+use super::rig::{QOS0, QOS1, QOS2, Rig, filter, message, v5};
+use crate::{
+    ConnectTerms, Delivered, DropReason, JournalOp, Limits, MatchedOptions, Message, Overflow,
+    SessionExpiry,
+};
+use spanmq_topic::Subscription;
 
 fn small() -> Limits {
     Limits { inbox_messages_max: 4, spill_messages_max: 6, ..Limits::default() }
@@ -130,4 +134,64 @@ fn the_window_of_a_client_may_be_larger_than_ours() {
         rig.deliver(number, QOS1);
     });
     assert_eq!(rig.pump().len(), 2);
+}
+
+fn oldest_goes() -> Limits {
+    Limits { overflow: Overflow::DropOldest, ..small() }
+}
+
+#[test]
+fn the_oldest_gives_way_if_it_is_to() {
+    let mut rig = Rig::new(oldest_goes(), &v5(SessionExpiry::AtClose));
+    for number in 0..6 {
+        assert_eq!(rig.deliver(number, QOS1), Delivered::Queued);
+    }
+    for number in 10..16 {
+        assert_eq!(rig.deliver(number, QOS0), Delivered::Queued);
+    }
+    assert_eq!(rig.dropped(DropReason::Evicted), 4);
+    let numbers: Vec<_> = rig.pumped().into_iter().map(|(number, ..)| number).collect();
+    assert_eq!(numbers, [2, 3, 4, 5, 12, 13, 14, 15]);
+}
+
+#[test]
+fn the_oldest_gives_way_in_the_store_too_and_the_journal_knows() {
+    let mut rig = Rig::new(oldest_goes(), &v5(SessionExpiry::Never));
+    rig.disconnect();
+    let mut store = HashMap::new();
+    for number in 0..17 {
+        assert!(!matches!(rig.deliver(number, QOS1), Delivered::Dropped(_)), "{number}");
+        store.insert(number, Arc::new(message(number, QOS1)));
+    }
+    assert_eq!(rig.session.inbox_messages() + rig.session.spilled_messages(), 10);
+    assert_eq!(rig.dropped(DropReason::Evicted), 7);
+    let gone: Vec<_> = rig
+        .ops
+        .iter()
+        .filter_map(|op| match op {
+            JournalOp::Dropped { seq } => Some(*seq),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(gone, (0..7).collect::<Vec<_>>());
+    rig.connect(&v5(SessionExpiry::Never));
+    let mut numbers = Vec::new();
+    while numbers.len() < 10 {
+        refill(&mut rig, &store);
+        numbers.extend(rig.pumped().into_iter().map(|(number, ..)| number));
+    }
+    assert_eq!(numbers, (7..17).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_shared_message_makes_nobody_lose_an_older_one() {
+    let mut rig = Rig::new(oldest_goes(), &v5(SessionExpiry::AtClose));
+    for number in 0..4 {
+        rig.deliver(number, QOS1);
+    }
+    let Subscription::Shared(shared) = filter("$share/g/t") else { panic!() };
+    let options =
+        MatchedOptions { qos: QOS1, shared: Some(Arc::new(shared)), ..Default::default() };
+    let delivered = rig.deliver_with(message(9, QOS1), &options);
+    assert_eq!(delivered, Delivered::Dropped(DropReason::QueueFull));
 }

@@ -118,8 +118,8 @@ settings! {
         /// Silence after which a remote's actor counts as gone (LINK-SPEC W-14).
         "actor_ttl" => actor_ttl: Duration = Duration::from_secs(30)
             => Duration::from_millis(100)..=Duration::from_secs(86_400),
-        /// Pause between two collections of dead actors.
-        "gc_interval" => gc_interval: Duration = Duration::from_secs(30)
+        /// Pause between two looks of the leader for dead actors.
+        "gc_interval" => gc_interval: Duration = Duration::from_secs(1)
             => Duration::from_millis(50)..=Duration::from_secs(86_400),
         /// Most routes learnt from one remote.
         "routes_max" => routes_max: u32 = 2_000_000 => 1..=u32::MAX,

@@ -22,8 +22,9 @@ settings! {
         "pending_connections" => pending_connections: u32 = 4_096 => 1..=u32::MAX,
         /// Connections from one address.
         "connections_per_address" => connections_per_address: OrInfinity<u32> = OrInfinity::Infinity,
-        /// Connections accepted per second.
-        "accept_rate" => accept_per_second: OrInfinity<u32> = OrInfinity::Infinity,
+        /// Connections accepted per second over all listeners; further ones wait in the backlog.
+        "accept_rate" => accept_per_second: OrInfinity<u32> = OrInfinity::Infinity
+            => OrInfinity::Finite(1)..=OrInfinity::Infinity,
         /// Silence after which a client with keep-alive 0 is closed.
         "idle_connection" => idle_connection: Duration = Duration::from_secs(86_400),
         /// Longest topic or filter, in bytes.
@@ -36,8 +37,9 @@ settings! {
         "session_stored_messages" => session_stored_messages: u32 = 100_000,
         /// Unsent bytes in the store per persistent session.
         "session_stored_bytes" => session_stored: ByteSize = ByteSize(64 << 20),
-        /// What gives way when these are full: drop_oldest or drop_newest.
-        "session_overflow" => session_overflow: SessionOverflow = SessionOverflow::DropOldest,
+        /// What gives way when these are full: drop_newest (a persistent session refuses QoS 1/2, and
+        /// the publisher hears it: 0x97) or drop_oldest (what was acknowledged may be lost).
+        "session_overflow" => session_overflow: SessionOverflow = SessionOverflow::DropNewest,
         /// Largest will payload.
         "will_bytes" => will: ByteSize = ByteSize(64 << 10),
         /// Longest session expiry that clients may ask for.
@@ -50,7 +52,9 @@ settings! {
         "memory_bytes" => memory: OrInfinity<ByteSize> = OrInfinity::Infinity,
         /// Percent of that memory above which new work is refused (SECURITY L10).
         "memory_high_percent" => memory_high_percent: u8 = 75 => 1..=100,
-        /// Bytes of messages waiting on disk for an unreachable member.
-        "peer_spool_bytes" => peer_spool: ByteSize = ByteSize(1 << 30),
+        /// Bytes of messages waiting for an unreachable member, in memory and, for QoS 1/2, on disk;
+        /// then QoS 1/2 is refused (0x97).
+        "peer_spool_bytes" => peer_spool: ByteSize = ByteSize(64 << 20)
+            => ByteSize(1 << 20)..=ByteSize(64 << 30),
     }
 }

@@ -51,7 +51,7 @@ settings! {
         "max_connections" => max_connections: OrInfinity<u32> = OrInfinity::Infinity,
         /// Whether a proxy in front tells the client's address (PROXY protocol v1, v2).
         "proxy_protocol" => proxy_protocol: bool = false,
-        /// How long to wait for the proxy's header.
+        /// How long to wait for the proxy's header, within `mqtt.idle_timeout`.
         "proxy_protocol_timeout" => proxy_protocol_timeout: Duration = Duration::from_secs(3),
         /// Socket options.
         "tcp_options" => tcp_options: TcpOptions = TcpOptions::default(),
@@ -69,7 +69,7 @@ settings! {
         "max_connections" => max_connections: OrInfinity<u32> = OrInfinity::Infinity,
         /// Whether a proxy in front tells the client's address (PROXY protocol v1, v2).
         "proxy_protocol" => proxy_protocol: bool = false,
-        /// How long to wait for the proxy's header.
+        /// How long to wait for the proxy's header, within `mqtt.idle_timeout`.
         "proxy_protocol_timeout" => proxy_protocol_timeout: Duration = Duration::from_secs(3),
         /// Socket options.
         "tcp_options" => tcp_options: TcpOptions = TcpOptions::default(),
@@ -89,7 +89,7 @@ settings! {
         "max_connections" => max_connections: OrInfinity<u32> = OrInfinity::Infinity,
         /// Whether a proxy in front tells the client's address (PROXY protocol v1, v2).
         "proxy_protocol" => proxy_protocol: bool = false,
-        /// How long to wait for the proxy's header.
+        /// How long to wait for the proxy's header, within `mqtt.idle_timeout`.
         "proxy_protocol_timeout" => proxy_protocol_timeout: Duration = Duration::from_secs(3),
         /// Socket options.
         "tcp_options" => tcp_options: TcpOptions = TcpOptions::default(),
@@ -109,7 +109,7 @@ settings! {
         "max_connections" => max_connections: OrInfinity<u32> = OrInfinity::Infinity,
         /// Whether a proxy in front tells the client's address (PROXY protocol v1, v2).
         "proxy_protocol" => proxy_protocol: bool = false,
-        /// How long to wait for the proxy's header.
+        /// How long to wait for the proxy's header, within `mqtt.idle_timeout`.
         "proxy_protocol_timeout" => proxy_protocol_timeout: Duration = Duration::from_secs(3),
         /// Socket options.
         "tcp_options" => tcp_options: TcpOptions = TcpOptions::default(),
@@ -124,7 +124,7 @@ settings! {
     /// Options of accepted sockets.
     pub struct TcpOptions {
         /// Connections that the system may hold before they are accepted.
-        "backlog" => backlog: u32 = 1024 => 1..=65_535,
+        "backlog" => backlog: u32 = 4_096 => 1..=65_535,
         /// Send small packets at once.
         "nodelay" => nodelay: bool = true,
     }
@@ -147,7 +147,7 @@ settings! {
         "fail_if_no_peer_cert" => fail_if_no_peer_cert: bool = false,
         /// Accepted versions.
         "versions" => versions: Vec<TlsVersion> = vec![TlsVersion::V1_3, TlsVersion::V1_2],
-        /// Longest time for the TLS handshake.
+        /// Longest time for the TLS handshake, on MQTT listeners within `mqtt.idle_timeout`.
         "handshake_timeout" => handshake_timeout: Duration = Duration::from_secs(5)
             => Duration::from_millis(100)..=Duration::from_secs(600),
     }
@@ -162,7 +162,7 @@ settings! {
         "max_frame_size" => max_frame_size: OrInfinity<ByteSize> = OrInfinity::Infinity,
         /// Refuse upgrades without the sub-protocol `mqtt`.
         "fail_if_no_subprotocol" => fail_if_no_subprotocol: bool = true,
-        /// Accepted `Origin` headers; empty = any.
+        /// Accepted `Origin` headers, `https://HOST`; empty = any. Clients that are no browsers send none.
         "allowed_origins" => allowed_origins: Vec<String> = vec![],
     }
 }

@@ -33,7 +33,7 @@ settings! {
         "max_topic_levels" => max_topic_levels: u32 = 128 => 1..=65_535,
         /// Most topic aliases of a client.
         "max_topic_alias" => max_topic_alias: u16 = 64 => 0..=65_535,
-        /// Highest QoS that clients may use.
+        /// Highest QoS that clients may publish with (0x9B) and are granted.
         "max_qos_allowed" => max_qos_allowed: u8 = 2 => 0..=2,
         /// Unacknowledged QoS 1/2 messages per session and direction, also the Receive Maximum.
         "max_inflight" => max_inflight: u16 = 32 => 1..=65_535,
@@ -43,29 +43,30 @@ settings! {
         "mqueue_store_qos0" => mqueue_store_qos0: bool = true,
         /// Most filters of one session.
         "max_subscriptions" => max_subscriptions: OrInfinity<u32> = OrInfinity::Finite(10_000),
-        /// QoS 2 ids that a client may leave unreleased.
+        /// QoS 2 ids that a client may leave unreleased; one more PUBLISH is refused (0x97; 3.1.1: closed).
         "max_awaiting_rel" => max_awaiting_rel: u32 = 100 => 1..=65_535,
-        /// Time after which an unreleased QoS 2 id is forgotten.
-        "await_rel_timeout" => await_rel_timeout: Duration = Duration::from_secs(300),
-        /// Whether retained messages are accepted.
+        /// Time after which the QoS 2 id that a connected client does not release is forgotten.
+        "await_rel_timeout" => await_rel_timeout: Duration = Duration::from_secs(300)
+            => Duration::from_secs(1)..=Duration::from_secs(86_400),
+        /// Whether retained messages are accepted; others end the connection (0x9A).
         "retain_available" => retain_available: bool = true,
-        /// Whether filters may hold wildcards.
+        /// Whether filters may hold wildcards (SUBACK 0xA2).
         "wildcard_subscription" => wildcard_subscription: bool = true,
-        /// Whether `$share/…` is accepted.
+        /// Whether `$share/…` is accepted (SUBACK 0x9E).
         "shared_subscription" => shared_subscription: bool = true,
         /// How a member of a shared group is picked.
         "shared_subscription_strategy" => shared_subscription_strategy: SharedStrategy =
             SharedStrategy::RoundRobin,
         /// Expiry of sessions of MQTT 3.1.1 clients without clean session.
         "session_expiry_interval" => session_expiry_interval: Duration = Duration::from_secs(7_200),
-        /// Longest life of a message, whatever its publisher says.
+        /// Life of a message whose publisher names none; infinity = as long as `limits.message_expiry`.
         "message_expiry_interval" => message_expiry_interval: OrInfinity<Duration> =
             OrInfinity::Infinity,
         /// Keep-alive in seconds that v5 clients are told; disabled = the client's own.
         "server_keepalive" => server_keepalive_s: OrDisabled<u16> = OrDisabled::Disabled,
         /// Silence, in keep-alives, after which a client counts as gone.
         "keepalive_multiplier" => keepalive_multiplier: f64 = 1.5 => 1.0..=10.0,
-        /// Whether a message is kept from the client that published it (3.1.1; v5 has No Local).
+        /// Whether a 3.1.1 client does not get what it published itself (v5 has No Local).
         "ignore_loop_deliver" => ignore_loop_deliver: bool = false,
         /// Response Information for v5 clients that ask for it; empty = none.
         "response_information" => response_information: String = String::new(),
@@ -85,7 +86,7 @@ choice! {
 settings! {
     /// What becomes of sessions when their node is gone.
     pub struct SessionConfig {
-        /// resume or refuse (ARCHITECTURE.md §4).
+        /// resume or refuse; refused clients get CONNACK 0x88.
         "orphan" => orphan: OrphanMode = OrphanMode::Resume,
     }
 }
@@ -93,15 +94,16 @@ settings! {
 settings! {
     /// Retained messages.
     pub struct RetainerConfig {
-        /// Off = retained messages are delivered but not stored.
+        /// Off = retained messages are delivered but neither stored nor sent to new subscribers.
         "enable" => enable: bool = true,
         /// Life of a retained message without its own expiry; 0s = for ever.
         "msg_expiry_interval" => msg_expiry_interval: Duration = Duration::ZERO,
         /// Pause between two clean-ups of expired messages.
-        "msg_clear_interval" => msg_clear_interval: Duration = Duration::from_secs(60),
+        "msg_clear_interval" => msg_clear_interval: Duration = Duration::from_secs(60)
+            => Duration::from_secs(1)..=Duration::from_secs(86_400),
         /// Largest payload that is retained.
         "max_payload_size" => max_payload_size: ByteSize = ByteSize(1 << 20),
-        /// Keep an empty retained message instead of deleting the stored one.
+        /// Whether the empty message that deletes a retained one is hidden from subscribers.
         "stop_publish_clear_msg" => stop_publish_clear_msg: bool = false,
         /// Limits of the store.
         "backend" => backend: RetainerBackendConfig = RetainerBackendConfig::default(),

@@ -1,0 +1,191 @@
+//! What the leader does for all: ends what has expired, and publishes the wills of nodes that are
+//! gone. The replicated state has no clock of its own.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use spanmq_access::{Action, ClientInfo, Permission};
+use spanmq_api::ports::Node as _;
+use spanmq_config::Config;
+use spanmq_mqtt::BrokerHandle;
+use spanmq_mqtt::ports::Done;
+use spanmq_raft::RaftNode;
+use spanmq_session::codec::decode_message;
+use spanmq_session::{Message, MessageId};
+use spanmq_state::command::{RetainedCommand, SessionCommand};
+use spanmq_state::{Command, Epoch, NodeId};
+
+use crate::wiring::api::ApiPort;
+
+/// Pause between two looks at sessions and wills.
+const PAUSE: Duration = Duration::from_secs(5);
+/// The node of a session ends it and publishes its will itself, if it lives: it gets this longer.
+const GRACE_MS: u64 = 5_000;
+/// Expired things in one command.
+const PORTION: usize = 1_000;
+
+/// Runs until the node stops.
+pub(crate) fn start(
+    raft: &RaftNode,
+    broker: &BrokerHandle,
+    port: &Arc<ApiPort>,
+    config: &Config,
+    runtime: &tokio::runtime::Handle,
+) {
+    let clear_interval = config.retainer.msg_clear_interval;
+    let retained = raft.clone();
+    runtime.spawn(async move {
+        loop {
+            tokio::time::sleep(clear_interval).await;
+            clear_retained(&retained).await;
+        }
+    });
+    let upkeep = Upkeep { raft: raft.clone(), broker: broker.clone(), port: port.clone() };
+    runtime.spawn(async move {
+        loop {
+            tokio::time::sleep(PAUSE).await;
+            if upkeep.raft.is_leader() {
+                upkeep.end_sessions().await;
+                upkeep.publish_wills().await;
+            }
+        }
+    });
+}
+
+async fn clear_retained(raft: &RaftNode) {
+    while raft.is_leader() {
+        let messages = raft.state().retained().due(now_ms(), PORTION);
+        let count = messages.len();
+        if count == 0 {
+            return;
+        }
+        let command = Command::Retained(RetainedCommand::Expire { messages });
+        // Without a quorum they stay, hidden from readers, until the next look.
+        if raft.propose(vec![command]).await.is_err() || count < PORTION {
+            return;
+        }
+    }
+}
+
+struct Upkeep {
+    raft: RaftNode,
+    broker: BrokerHandle,
+    port: Arc<ApiPort>,
+}
+
+/// A will whose node does not publish it any more.
+struct Left {
+    client_id: Arc<str>,
+    epoch: Epoch,
+    message: Option<Message>,
+}
+
+impl Upkeep {
+    /// Ends sessions whose time is over and whose node has not done it.
+    async fn end_sessions(&self) {
+        let at_ms = now_ms();
+        let due = self.raft.state().sessions().due(at_ms.saturating_sub(GRACE_MS), PORTION);
+        let expire = due.into_iter().map(|(client_id, epoch)| {
+            Command::Session(SessionCommand::Expire { client_id, epoch, at_ms })
+        });
+        self.propose(expire.collect()).await;
+    }
+
+    /// A crash between the two steps publishes a will again, under the same id.
+    async fn publish_wills(&self) {
+        let left = self.left_wills();
+        let mut done = Vec::with_capacity(left.len());
+        for Left { client_id, epoch, message } in left {
+            done.push(Command::Session(SessionCommand::WillDone { client_id, epoch }));
+            let Some(message) = message.filter(|message| self.is_allowed(message)) else {
+                continue;
+            };
+            tracing::info!(client = %message.from, topic = %message.topic, "the will of a lost node");
+            let (tell, told) = tokio::sync::oneshot::channel();
+            let answered = Done::new(move |_| {
+                // We wait below.
+                let _ = tell.send(());
+            });
+            self.broker.publish(vec![Arc::new(message)], answered);
+            // Dropped: the broker stops, and another leader goes on.
+            let _ = told.await;
+        }
+        self.propose(done).await;
+    }
+
+    fn left_wills(&self) -> Vec<Left> {
+        let alive = self.alive();
+        let state = self.raft.state();
+        let due = state.sessions().due_wills(now_ms().saturating_sub(GRACE_MS), PORTION);
+        let gone = due.into_iter().filter(|(_, _, will)| !alive.contains(&will.node));
+        gone.map(|(client_id, epoch, pending)| Left {
+            message: decoded(&client_id, epoch, &pending.will.message.0),
+            client_id,
+            epoch,
+        })
+        .collect()
+    }
+
+    fn alive(&self) -> Vec<NodeId> {
+        let members = self.raft.status().members;
+        members.into_iter().filter(|member| member.reachable).map(|member| member.id).collect()
+    }
+
+    /// Rights are asked for again when a will is published (SECURITY A6), as far as its node told
+    /// who the client was.
+    fn is_allowed(&self, message: &Message) -> bool {
+        let publisher = &message.publisher;
+        let nowhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let client = ClientInfo {
+            client_id: message.from.clone(),
+            username: publisher.username.clone(),
+            peer_ip: publisher.peer.map_or(nowhere, |peer| peer.ip()),
+            cert_common_name: None,
+            client_attrs: Default::default(),
+            listener: "".into(),
+            zone: "default".into(),
+            is_superuser: false,
+        };
+        let action = Action::Publish { qos: message.qos.as_u8(), retain: message.retain };
+        self.port.check_access(&client, action, &message.topic).permission == Permission::Allow
+    }
+
+    async fn propose(&self, commands: Vec<Command>) {
+        if commands.is_empty() {
+            return;
+        }
+        if let Err(error) = self.raft.propose(commands).await {
+            tracing::debug!(%error, "what has expired stays until the next look");
+        }
+    }
+}
+
+fn decoded(client_id: &Arc<str>, epoch: Epoch, bytes: &[u8]) -> Option<Message> {
+    let found = decode_message(bytes, Instant::now(), Duration::ZERO)
+        .inspect_err(|error| tracing::error!(%error, %client_id, "a will cannot be read"));
+    let mut message = found.ok()?;
+    message.id = id_of(client_id, epoch);
+    message.timestamp_ms = now_ms();
+    Some(message)
+}
+
+/// The same each time that the same will is published.
+fn id_of(client_id: &str, epoch: Epoch) -> MessageId {
+    let half = |salt: u8| {
+        let mut hasher = DefaultHasher::new();
+        (salt, client_id, epoch).hash(&mut hasher);
+        hasher.finish().to_be_bytes()
+    };
+    let mut id = [0; 16];
+    let (high, low) = id.split_at_mut(8);
+    high.copy_from_slice(&half(1));
+    low.copy_from_slice(&half(2));
+    MessageId(id)
+}
+
+fn now_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
+}
