@@ -228,6 +228,8 @@ pub enum UsernameSource {
     Connect,
     /// Common name of the client certificate; CONNECT's is ignored.
     CertificateCn,
+    /// Distinguished name of the client certificate; CONNECT's is ignored.
+    CertificateDn,
 }
 
 /// Certificates of a TLS listener.

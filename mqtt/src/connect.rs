@@ -216,15 +216,19 @@ async fn authenticate(
     client_id: Arc<str>,
 ) -> Result<Client, u8> {
     let config = &opened.listener.config;
-    let username = match config.username_from {
+    let subject = opened.subject.as_ref();
+    let cert_cn = subject.and_then(|subject| subject.common_name.clone());
+    let username: Option<Arc<str>> = match config.username_from {
         UsernameSource::Connect => connect.username.as_deref().map(Arc::from),
-        UsernameSource::CertificateCn => opened.cert_cn.clone(),
+        UsernameSource::CertificateCn => cert_cn.clone(),
+        UsernameSource::CertificateDn => subject.map(|subject| subject.distinguished_name.clone()),
     };
     let credentials = Credentials {
         client_id: client_id.clone(),
         username: username.clone(),
         password: connect.password.as_ref().map(|password| password.0.clone()),
-        cert_cn: opened.cert_cn.clone(),
+        username_is_proved: config.username_from != UsernameSource::Connect,
+        cert_cn: cert_cn.clone(),
         peer: Some(opened.peer),
         listener: config.name.clone(),
         version: connect.version,
@@ -234,7 +238,7 @@ async fn authenticate(
         Authenticated::Allowed { principal, is_superuser } => Ok(Client {
             client_id,
             username,
-            cert_cn: opened.cert_cn.clone(),
+            cert_cn,
             peer: Some(opened.peer),
             listener: config.name.clone(),
             zone: config.zone.clone(),

@@ -271,6 +271,8 @@ pub struct Credentials {
     pub client_id: Arc<str>,
     /// User name, from CONNECT or from the certificate where the listener says so.
     pub username: Option<Arc<str>>,
+    /// It is the certificate's, which was verified.
+    pub username_is_proved: bool,
     /// Password.
     pub password: Option<Bytes>,
     /// Common name of a verified client certificate.
@@ -288,6 +290,7 @@ impl std::fmt::Debug for Credentials {
         f.debug_struct("Credentials")
             .field("client_id", &self.client_id)
             .field("username", &self.username)
+            .field("username_is_proved", &self.username_is_proved)
             .field("password", &self.password.as_ref().map(|_| "***"))
             .field("cert_cn", &self.cert_cn)
             .field("peer", &self.peer)

@@ -1,4 +1,4 @@
-//! TLS for listeners: certificates from PEM files, and the common name of a client's certificate.
+//! TLS for listeners: certificates from PEM files, and the subject of a client's certificate.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::config::{TlsConfig, TlsVersion};
 
@@ -91,65 +92,32 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     CertificateDer::pem_file_iter(file).map_err(pem)?.collect::<Result<_, _>>().map_err(pem)
 }
 
-/// The subject's common name of a verified client certificate.
-pub(crate) fn common_name<F: Filter>(io: &Io<F>) -> Option<Arc<str>> {
+/// Who a verified client certificate is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Subject {
+    /// The last common name, which is the most specific one.
+    pub(crate) common_name: Option<Arc<str>>,
+    /// The whole subject, such as `C=DE, O=Works, CN=sensor-7`.
+    pub(crate) distinguished_name: Arc<str>,
+}
+
+/// The subject of the client's certificate, if it showed one.
+pub(crate) fn subject<F: Filter>(io: &Io<F>) -> Option<Subject> {
     let certificate = io.query::<PeerCert<'static>>();
     let PeerCert(der) = certificate.as_ref()?;
-    subject_common_name(der).map(Arc::from)
+    subject_of(der)
 }
 
-const SEQUENCE: u8 = 0x30;
-const SET: u8 = 0x31;
-const CONTEXT_0: u8 = 0xa0;
-/// 2.5.4.3, id-at-commonName.
-const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
-
-/// Finds the common name in a DER certificate (RFC 5280 §4.1). The certificate was verified
-/// before; still, anything unexpected just means "no name".
-fn subject_common_name(der: &[u8]) -> Option<&str> {
-    let (_, certificate, _) = element(der)?;
-    let (_, tbs, _) = element(certificate)?;
-    let mut rest = tbs;
-    if rest.first() == Some(&CONTEXT_0) {
-        rest = element(rest)?.2;
-    }
-    // Serial number, signature algorithm, issuer, validity.
-    for _ in 0..4 {
-        rest = element(rest)?.2;
-    }
-    let (tag, mut subject, _) = element(rest)?;
-    if tag != SEQUENCE {
-        return None;
-    }
-    let mut found = None;
-    while !subject.is_empty() {
-        let (tag, set, next) = element(subject)?;
-        subject = next;
-        let (_, attribute, _) = element(set).filter(|_| tag == SET)?;
-        let (_, oid, value) = element(attribute)?;
-        if oid == COMMON_NAME {
-            // The last one is the most specific.
-            found = std::str::from_utf8(element(value)?.1).ok();
-        }
-    }
-    found.filter(|name| !name.is_empty() && !name.contains('\0'))
-}
-
-/// One DER element: tag, content, and what follows it.
-fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (&tag, rest) = bytes.split_first()?;
-    let (&first, rest) = rest.split_first()?;
-    let (len, rest) = if first < 0x80 {
-        (usize::from(first), rest)
-    } else {
-        let (digits, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-        if digits.len() > 4 {
-            return None;
-        }
-        (digits.iter().fold(0usize, |len, digit| len << 8 | usize::from(*digit)), rest)
-    };
-    let (content, rest) = rest.split_at_checked(len)?;
-    Some((tag, content, rest))
+/// The certificate was verified before; still, anything unexpected just means "no name".
+fn subject_of(der: &[u8]) -> Option<Subject> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    let name = certificate.subject();
+    let usable = |text: &&str| !text.is_empty() && !text.contains('\0');
+    let common_name = name.iter_common_name().filter_map(|part| part.as_str().ok()).last();
+    Some(Subject {
+        common_name: common_name.filter(usable).map(Arc::from),
+        distinguished_name: name.to_string().into(),
+    })
 }
 
 #[cfg(test)]
@@ -157,14 +125,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_common_name_is_found_in_a_certificate() {
+    fn the_subject_is_found_in_a_certificate() {
         let mut params = rcgen::CertificateParams::new(vec!["localhost".into()]).unwrap();
         params.distinguished_name = rcgen::DistinguishedName::new();
         params.distinguished_name.push(rcgen::DnType::OrganizationName, "SpanMQ");
         params.distinguished_name.push(rcgen::DnType::CommonName, "sensor-7");
         let key = rcgen::KeyPair::generate().unwrap();
         let certificate = params.self_signed(&key).unwrap();
-        assert_eq!(subject_common_name(certificate.der()), Some("sensor-7"));
+        let subject = subject_of(certificate.der()).unwrap();
+        assert_eq!(subject.common_name.as_deref(), Some("sensor-7"));
+        assert_eq!(&*subject.distinguished_name, "O=SpanMQ, CN=sensor-7");
     }
 
     #[test]
@@ -173,8 +143,7 @@ mod tests {
         let params = rcgen::CertificateParams::new(vec!["localhost".into()]).unwrap();
         let certificate = params.self_signed(&key).unwrap();
         for len in 0..certificate.der().len() {
-            let _ = subject_common_name(&certificate.der()[..len]);
+            assert_eq!(subject_of(&certificate.der()[..len]), None, "{len} bytes");
         }
-        assert_eq!(subject_common_name(&[]), None);
     }
 }

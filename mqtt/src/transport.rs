@@ -12,6 +12,7 @@ use ntex_util::time::{Millis, Seconds};
 use crate::config::{TlsConfig, Transport};
 use crate::listener::{ListenerState, Permit};
 use crate::mail::Accepted;
+use crate::tls::Subject;
 use crate::{proxy, socket, tls, ws};
 
 /// Bytes read at once.
@@ -26,7 +27,7 @@ pub(crate) struct Opened {
     pub(crate) listener: Arc<ListenerState>,
     pub(crate) permit: Permit,
     pub(crate) peer: SocketAddr,
-    pub(crate) cert_cn: Option<Arc<str>>,
+    pub(crate) subject: Option<Subject>,
 }
 
 /// Settings of the library's buffers. Its own time-outs stay off: the connection's task has them.
@@ -51,21 +52,21 @@ pub(crate) async fn open(accepted: Accepted) -> io::Result<Opened> {
         peer = proxy::client_address(&io, limit).await?.unwrap_or(peer);
         permit.comes_from(peer.ip())?;
     }
-    let (io, cert_cn) = match &listener.config.transport {
+    let (io, subject) = match &listener.config.transport {
         Transport::Tcp => (io.seal(), None),
         Transport::Ws(config) => (ws::accept(io, config).await?.seal(), None),
         Transport::Tls(tls) => {
             let io = tls_handshake(io, &listener, tls).await?;
-            let cn = tls::common_name(&io);
-            (io.seal(), cn)
+            let subject = tls::subject(&io);
+            (io.seal(), subject)
         }
         Transport::Wss(tls, config) => {
             let io = tls_handshake(io, &listener, tls).await?;
-            let cn = tls::common_name(&io);
-            (ws::accept(io, config).await?.seal(), cn)
+            let subject = tls::subject(&io);
+            (ws::accept(io, config).await?.seal(), subject)
         }
     };
-    Ok(Opened { io, listener, permit, peer, cert_cn })
+    Ok(Opened { io, listener, permit, peer, subject })
 }
 
 async fn tls_handshake<F: Filter>(

@@ -65,7 +65,12 @@ impl Access {
     /// the files come first.
     fn decide(&self, credentials: &Credentials, replicated: Option<&User>) -> Authenticated {
         if let (Some(name), None) = (&credentials.cert_cn, &credentials.password) {
-            return allowed(format!("cert:{name}"), false);
+            // A certificate proves its own name only; rules go by the user name.
+            let other = credentials.username.as_ref().is_some_and(|username| username != name);
+            return match other && !credentials.username_is_proved {
+                true => Authenticated::Denied(BAD_LOGIN),
+                false => allowed(format!("cert:{name}"), false),
+            };
         }
         let (username, password) =
             (credentials.username.as_deref(), credentials.password.as_deref());

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use spanmq_config::{
-    Config, Listener, ListenerKind, ServerTls, TlsVerify, TlsVersion as ConfigTlsVersion,
-    WebsocketOptions,
+    Config, Listener, ListenerKind, PeerCertAsUsername, ServerTls, TlsVerify,
+    TlsVersion as ConfigTlsVersion, WebsocketOptions,
 };
-use spanmq_mqtt::config::{ListenerConfig, TlsConfig, TlsVersion, Transport, WsConfig};
+use spanmq_mqtt::config::{
+    ListenerConfig, TlsConfig, TlsVersion, Transport, UsernameSource, WsConfig,
+};
 
 pub(super) fn listener(config: &Config, listener: &Listener<'_>) -> anyhow::Result<ListenerConfig> {
     let name = format!("{}:{}", listener.kind.as_str(), listener.name);
@@ -32,6 +34,12 @@ pub(super) fn listener(config: &Config, listener: &Listener<'_>) -> anyhow::Resu
     settings.backlog = listener.tcp_options.backlog;
     settings.nodelay = listener.tcp_options.nodelay;
     settings.proxy_timeout = listener.proxy_protocol;
+    let shows = listener.tls.is_some_and(|tls| tls.verify == TlsVerify::VerifyPeer);
+    settings.username_from = match mqtt.peer_cert_as_username {
+        PeerCertAsUsername::Cn if shows => UsernameSource::CertificateCn,
+        PeerCertAsUsername::Dn if shows => UsernameSource::CertificateDn,
+        _ => UsernameSource::Connect,
+    };
     Ok(settings)
 }
 

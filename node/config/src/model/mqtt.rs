@@ -18,6 +18,15 @@ choice! {
     }
 }
 
+choice! {
+    /// Where listeners with TLS take the user name from.
+    pub enum PeerCertAsUsername {
+        Disabled = "disabled",
+        Cn = "cn",
+        Dn = "dn",
+    }
+}
+
 settings! {
     /// Rules of the MQTT protocol and of sessions.
     pub struct MqttConfig {
@@ -27,6 +36,10 @@ settings! {
         /// Largest packet, checked on its fixed header (SECURITY L1).
         "max_packet_size" => max_packet_size: ByteSize = ByteSize(1 << 20)
             => ByteSize(64)..=ByteSize(268_435_455),
+        /// User name from the client's certificate, on listeners with `verify = verify_peer`: its
+        /// common name (cn), its whole subject (dn, `O=Works, CN=sensor-7`), or as CONNECT says.
+        "peer_cert_as_username" => peer_cert_as_username: PeerCertAsUsername =
+            PeerCertAsUsername::Disabled,
         /// Longest client id, in bytes.
         "max_clientid_len" => max_clientid_len_bytes: u32 = 65_535 => 23..=65_535,
         /// Most levels of a topic or filter.
