@@ -256,6 +256,34 @@ fn expired_retained_messages_are_cleared_away() -> anyhow::Result<()> {
     })
 }
 
+// L8
+#[test]
+fn a_full_queue_of_a_session_is_refused_counted_and_an_alarm() -> anyhow::Result<()> {
+    let cluster = one(
+        "full",
+        "mqtt.max_mqueue_len = 1\nlimits { session_stored_messages = 1, session_overflow = drop_newest }\n",
+    )?;
+    let node = &cluster.nodes[0];
+    let (mut away, _) = Client::connect(node.mqtt_port(), &Connect::new("away").persistent())?;
+    away.subscribe("t", 1)?;
+    away.disconnect()?;
+    let alarms = || node.rest().get("/alarms")?.expect(200);
+    assert_eq!(alarms()?, json!([]));
+    let mut publisher = Client::simple(node.mqtt_port(), "publisher")?;
+    let mut codes = Vec::new();
+    for _ in 0..3 {
+        codes.push(publisher.publish("t", b"x", 1)?);
+    }
+    assert_eq!(codes, [0, 0, 0x97]);
+    let metrics = node.rest().get("/metrics")?.expect(200)?;
+    assert_eq!(metrics[0]["messages_dropped_queue_full"], 1, "{metrics}");
+    eventually(SETTLE, || {
+        let now = alarms()?;
+        anyhow::ensure!(now[0]["name"] == "session_queue_full", "{now}");
+        Ok(())
+    })
+}
+
 #[test]
 fn a_session_whose_node_is_gone_is_refused_until_it_returns() -> anyhow::Result<()> {
     let config = Some("session.orphan = refuse\n".to_owned());

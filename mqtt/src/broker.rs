@@ -372,6 +372,12 @@ impl BrokerHandle {
         }
     }
 
+    /// How often memory was found above its mark (L10).
+    #[must_use]
+    pub fn looks_above_memory_mark(&self) -> u64 {
+        self.0.shared.config.connections.memory_is_high.looks_above()
+    }
+
     /// All counters.
     #[must_use]
     pub fn metrics(&self) -> Arc<Metrics> {

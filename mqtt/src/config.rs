@@ -124,18 +124,25 @@ impl Default for ConnectionLimits {
 
 /// A switch that whoever watches memory turns on above the high-water mark.
 #[derive(Debug, Clone, Default)]
-pub struct MemoryGauge(Arc<std::sync::atomic::AtomicBool>);
+pub struct MemoryGauge(Arc<(std::sync::atomic::AtomicBool, std::sync::atomic::AtomicU64)>);
 
 impl MemoryGauge {
-    /// Says whether memory is above its mark.
+    /// Says whether memory is above its mark; each look at it counts.
     pub fn set(&self, high: bool) {
-        self.0.store(high, std::sync::atomic::Ordering::Relaxed);
+        self.0.0.store(high, std::sync::atomic::Ordering::Relaxed);
+        self.0.1.fetch_add(u64::from(high), std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// How many looks found it above.
+    #[must_use]
+    pub fn looks_above(&self) -> u64 {
+        self.0.1.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     /// Whether memory is above its mark.
     #[must_use]
     pub fn is_high(&self) -> bool {
-        self.0.load(std::sync::atomic::Ordering::Relaxed)
+        self.0.0.load(std::sync::atomic::Ordering::Relaxed)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The `spanmq` binary.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
+mod alarms;
 mod cli;
 mod demo;
 mod seed;

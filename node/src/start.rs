@@ -25,7 +25,7 @@ use crate::wiring::broker::RaftPort;
 use crate::wiring::links::{LinkPort, LinkingPorts};
 use crate::wiring::peers::{PeerInbox, PeerPort};
 use crate::wiring::{Slot, links, sessions, settings};
-use crate::{upkeep, watch};
+use crate::{alarms, upkeep, watch};
 
 /// How long clients may take to be told good-bye.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
@@ -92,7 +92,8 @@ impl Node {
 
         let name: Arc<str> = config.node.name.as_str().into();
         let link_port = Arc::new(LinkPort::new(linking_slot.clone()));
-        let broker = start_broker(&config, &raft, link_port.clone(), access.clone(), &runtime)?;
+        let (broker, peers) =
+            start_broker(&config, &raft, link_port.clone(), access.clone(), &runtime)?;
         broker_slot.set(broker.clone());
         sessions::follow(&raft, &broker, &runtime).await;
         watch::reload_on_hangup(config.clone(), access.clone(), broker.clone());
@@ -122,6 +123,7 @@ impl Node {
         seed(&raft, &config).await?;
         put_limits(&raft, &config).await;
         first_administrator(&port, &config).await?;
+        alarms::watch(&raft, &broker, peers, &runtime);
         upkeep::start(&raft, &broker, &port, &config, &runtime);
         let api = spanmq_api::serve(settings::api(&config)?, port)
             .context("the API cannot listen where `dashboard.listeners` says")?;
@@ -188,7 +190,7 @@ fn start_broker(
     link_port: Arc<LinkPort>,
     access: Arc<Access>,
     runtime: &tokio::runtime::Handle,
-) -> anyhow::Result<BrokerHandle> {
+) -> anyhow::Result<(BrokerHandle, Arc<PeerPort>)> {
     let identity = Identity {
         node: raft.id(),
         name: config.node.name.as_str().into(),
@@ -196,16 +198,14 @@ fn start_broker(
     };
     let raft_port = Arc::new(RaftPort(raft.clone()));
     let access_port = Arc::new(AccessPort { access, runtime: runtime.clone(), raft: raft.clone() });
+    let spool_bytes = usize::try_from(config.limits.peer_spool.0).unwrap_or(usize::MAX);
+    let data_dir = &config.node.data_dir;
+    let peers = PeerPort::new(raft.clone(), runtime.clone(), data_dir, spool_bytes);
     let ports = Ports {
         identity,
         propose: raft_port.clone(),
         routes: raft_port.clone(),
-        peers: PeerPort::new(
-            raft.clone(),
-            runtime.clone(),
-            &config.node.data_dir,
-            usize::try_from(config.limits.peer_spool.0).unwrap_or(usize::MAX),
-        ),
+        peers: peers.clone(),
         link_out: link_port.clone(),
         link_in: link_port,
         authenticate: access_port.clone(),
@@ -216,7 +216,7 @@ fn start_broker(
     let gauge = broker_config.connections.memory_is_high.clone();
     let broker = Broker::start(broker_config, ports)?;
     watch::watch_memory(config, gauge);
-    Ok(broker)
+    Ok((broker, peers))
 }
 
 /// Messages and sessions that other nodes send or ask for.

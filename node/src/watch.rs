@@ -50,8 +50,8 @@ pub(crate) fn watch_memory(config: &Config, gauge: MemoryGauge) {
             let high = if was_high { used > mark / 100 * LOW_PERCENT } else { used > mark };
             if high != was_high {
                 tracing::warn!(used, mark, high, "memory crossed its mark");
-                gauge.set(high);
             }
+            gauge.set(high);
         }
     });
 }

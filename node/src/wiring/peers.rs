@@ -11,6 +11,7 @@ use spanmq_forward::{
     Command, Event, Frame, Item, Limits, Outcome as Kept, Receiver, Sender, first_sequence,
 };
 use spanmq_mqtt::BrokerHandle;
+use spanmq_mqtt::metrics::Counter;
 use spanmq_mqtt::ports::{BoxFuture, Done, Forward, Outcome, Outcomes, Peers};
 use spanmq_port::{PeerId, WireHandler, WireInbound, WireSession};
 use spanmq_raft::RaftNode;
@@ -36,6 +37,7 @@ pub(crate) struct PeerPort {
     runtime: tokio::runtime::Handle,
     spools: PathBuf,
     limits: Limits,
+    refused: Arc<Counter>,
     queues: Mutex<HashMap<NodeId, mpsc::Sender<Batch>>>,
 }
 
@@ -57,6 +59,7 @@ impl PeerPort {
             runtime,
             spools: data_dir.join("peers"),
             limits: Limits { bytes_max, ..Limits::default() },
+            refused: Arc::default(),
             queues: Mutex::new(HashMap::new()),
         });
         let left = std::fs::read_dir(&port.spools).into_iter().flatten().flatten();
@@ -66,13 +69,18 @@ impl PeerPort {
         port
     }
 
+    /// Messages refused because a queue was full.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused.get()
+    }
+
     fn queue(&self, node: NodeId) -> mpsc::Sender<Batch> {
         let mut queues = self.queues.lock();
         let queue = queues.entry(node).or_insert_with(|| {
             let (sender, batches) = mpsc::channel(BATCHES_WAITING_MAX);
             let spool = self.spools.join(node.to_string());
-            let (raft, limits) = (self.raft.clone(), self.limits);
-            self.runtime.spawn(PeerQueue::run(raft, node, spool, limits, batches));
+            let (raft, limits, refused) = (self.raft.clone(), self.limits, self.refused.clone());
+            self.runtime.spawn(PeerQueue::run(raft, node, spool, limits, refused, batches));
             sender
         });
         queue.clone()
@@ -83,7 +91,9 @@ impl Peers for PeerPort {
     fn forward(&self, node: NodeId, batch: Vec<Forward>, done: Done<Outcomes>) {
         let refused = self.queue(node).try_send(Batch { forwards: batch, done });
         if let Err(refused) = refused {
-            refused.into_inner().done.answer(Outcomes::All(Outcome::Refused(0x97)));
+            let Batch { forwards, done } = refused.into_inner();
+            self.refused.add(forwards.len() as u64);
+            done.answer(Outcomes::All(Outcome::Refused(0x97)));
         }
     }
 
@@ -149,6 +159,7 @@ struct PeerQueue {
     /// A session that is being opened.
     opening: Option<oneshot::Receiver<WireSession>>,
     spool: Spool,
+    refused: Arc<Counter>,
 }
 
 impl PeerQueue {
@@ -157,13 +168,14 @@ impl PeerQueue {
         node: NodeId,
         dir: PathBuf,
         limits: Limits,
+        refused: Arc<Counter>,
         mut batches: mpsc::Receiver<Batch>,
     ) {
         let (spool, stream, held) = Spool::open(dir);
         let mut machine = Sender::new(limits, first_sequence(raft.incarnation()));
         machine.restore(Instant::now(), held);
         let (session, opening) = (None, None);
-        let mut queue = Self { raft, node, machine, stream, session, opening, spool };
+        let mut queue = Self { raft, node, machine, stream, session, opening, spool, refused };
         queue.open();
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -213,6 +225,7 @@ impl PeerQueue {
             }
             let commands = self.machine.handle(now, Event::Append { item, token });
             // Nothing is sent here, so these are refusals only.
+            self.refused.add(commands.len() as u64);
             commands.into_iter().for_each(|command| self.finish(command));
         }
     }
