@@ -262,3 +262,21 @@ fn rest_shows_the_node_and_wants_a_key() -> anyhow::Result<()> {
     assert_eq!(stranger.get("/nodes")?.status, 401);
     Ok(())
 }
+
+#[test]
+fn whoever_breaks_a_rule_gets_a_log_line_but_not_as_many_as_he_likes() -> anyhow::Result<()> {
+    let cluster = one()?;
+    let node = &cluster.nodes[0];
+    for number in 0..200 {
+        let mut client = Client::simple(node.mqtt_port(), &format!("bad-\n{number}"))?;
+        // A PUBLISH with QoS 3.
+        client.send(&[0x36, 5, 0, 1, b't', 0, 1])?;
+        client.expect_close(CLOSE)?;
+    }
+    let log = node.log();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("a client broke a rule")).collect();
+    assert!((1..200).contains(&lines.len()), "{} lines", lines.len());
+    assert!(lines[0].contains("bad-\\n0") && lines[0].contains("0x81"), "{}", lines[0]);
+    assert!(lines.iter().any(|line| !line.contains("suppressed=0")), "{lines:?}");
+    Ok(())
+}

@@ -101,7 +101,10 @@ fn take_connect(
 /// Answers a CONNECT that leads nowhere: CONNACK with the code, where the version has one.
 async fn refuse(shared: &Shared, opened: Opened, refused: Refused) {
     let Some(bad) = refused.bad else { return };
-    tracing::debug!(error = %bad, peer = %opened.peer, "CONNECT refused");
+    if let Some(suppressed) = shared.complaints.turn() {
+        let listener = &opened.listener.config.name;
+        tracing::warn!(error = %bad, peer = %opened.peer, %listener, suppressed, "CONNECT refused");
+    }
     match bad {
         BadPacket::TooLarge { .. } => shared.metrics.closed_too_large.inc(),
         _ => shared.metrics.closed_protocol.inc(),
@@ -131,7 +134,7 @@ async fn linger(io: &Io<Sealed>) {
 }
 
 async fn serve(worker: WorkerCell, shared: Arc<Shared>, opened: Opened, connect: Box<Connect>) {
-    let version = connect.version;
+    let (version, client_id) = (connect.version, connect.client_id.clone());
     match crate::connect::admit(&worker, &shared, &opened, *connect).await {
         Ok(admitted) => {
             let Opened { io, permit, listener, peer, .. } = opened;
@@ -140,6 +143,11 @@ async fn serve(worker: WorkerCell, shared: Arc<Shared>, opened: Opened, connect:
             linger(&io).await;
         }
         Err(code) => {
+            if let Some(suppressed) = shared.complaints.turn() {
+                let (listener, peer) = (&opened.listener.config.name, opened.peer);
+                let code = format_args!("{code:#04x}");
+                tracing::warn!(?client_id, %peer, %listener, %code, suppressed, "CONNECT refused");
+            }
             match code {
                 0x88 | 0x89 => shared.metrics.connects_unavailable.inc(),
                 _ => shared.metrics.connects_denied.inc(),

@@ -4,6 +4,7 @@
 mod broker;
 mod clients;
 mod codec;
+mod complaints;
 pub mod config;
 mod connect;
 mod connection;

@@ -8,6 +8,7 @@ use spanmq_session::{Limits, MessageId};
 use spanmq_topic::TopicLimits;
 
 use crate::clients::Clients;
+use crate::complaints::Complaints;
 use crate::config::BrokerConfig;
 use crate::interest::InterestHub;
 use crate::local_routes::NodeRoutes;
@@ -30,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) clients: Arc<Clients>,
     pub(crate) store: Option<StoreHandle>,
     pub(crate) turns: Turns,
+    pub(crate) complaints: Complaints,
     pub(crate) started: Instant,
     connections: AtomicU64,
     stopping: AtomicBool,
@@ -67,6 +69,7 @@ impl Shared {
             clients: Arc::new(Clients::new()),
             store,
             turns,
+            complaints: Complaints::default(),
             started: Instant::now(),
             connections: AtomicU64::new(1),
             stopping: AtomicBool::new(false),

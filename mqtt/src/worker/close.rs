@@ -139,10 +139,20 @@ impl Worker {
             drop(conn.io.with_write_buf(|out| encoder.disconnect(code, text, out)));
         }
         conn.io.close();
+        let client = &slot.client;
         tracing::debug!(
-            client_id = %slot.client.client_id, reason = ?close.reason, text = close.text,
+            client_id = %client.client_id, reason = ?close.reason, text = close.text,
             "connection closed"
         );
+        if matches!(close.reason, CloseReason::Protocol | CloseReason::TooLarge)
+            && let Some(suppressed) = self.shared.complaints.turn()
+        {
+            let code = format_args!("{:#04x}", close.code.unwrap_or_default());
+            tracing::warn!(
+                client_id = ?client.client_id, peer = ?client.peer, listener = %client.listener,
+                %code, why = close.text, suppressed, "a client broke a rule and was closed"
+            );
+        }
         self.count_close(close.reason);
         if conn.link.is_some() {
             self.shared.ports.link_in.closed(conn.number);
