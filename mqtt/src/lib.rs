@@ -10,6 +10,8 @@ mod connect;
 mod connection;
 mod directory;
 mod fetch;
+#[cfg(any(test, feature = "fuzz"))]
+mod fuzz_transport;
 mod handover;
 mod interest;
 mod listener;
@@ -36,6 +38,8 @@ mod ws;
 pub use broker::{BoundListener, Broker, BrokerHandle, StartError};
 #[cfg(any(test, feature = "fuzz"))]
 pub use codec::fuzz;
+#[cfg(any(test, feature = "fuzz"))]
+pub use fuzz_transport::{proxy_header, ws_frames};
 pub use interest::{InterestChange, InterestEvent, InterestStream};
 pub use store::StoreError;
 pub use tls::TlsError;

@@ -47,7 +47,7 @@ fn is_part_of_v1(bytes: &[u8]) -> bool {
 }
 
 /// Outer `None`: it has not arrived whole.
-fn take_header(buf: &mut BytesMut) -> io::Result<Option<Option<SocketAddr>>> {
+pub(crate) fn take_header(buf: &mut BytesMut) -> io::Result<Option<Option<SocketAddr>>> {
     if is_part_of_v1(buf) {
         return Ok(None);
     }

@@ -71,7 +71,7 @@ fn take_request(buf: &mut BytesMut) -> io::Result<Option<String>> {
 }
 
 /// The response to an upgrade request, or the status that refuses it.
-fn answer(request: &str, config: &WsConfig) -> Result<String, &'static str> {
+pub(crate) fn answer(request: &str, config: &WsConfig) -> Result<String, &'static str> {
     let mut lines = request.split("\r\n");
     let mut words = lines.next().unwrap_or_default().split(' ');
     let (method, target) = (words.next(), words.next().unwrap_or_default());
@@ -293,6 +293,27 @@ impl Reading {
         }
         Ok(true)
     }
+}
+
+/// What a connection is given, what it answers, and how it stands after the last byte or the first
+/// fault.
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) fn read_pieces<'a>(
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> (Vec<u8>, Vec<u8>, Result<bool, String>) {
+    let mut state = Reading::default();
+    let (mut source, mut target) = (BytesMut::new(), BytesMut::new());
+    let mut replies = Vec::new();
+    let mut result = Ok(());
+    for piece in pieces {
+        source.extend_from_slice(piece);
+        result = state.read(&mut source, &mut target, &mut replies);
+        if result.is_err() {
+            break;
+        }
+    }
+    let result = result.map(|()| state.closed).map_err(|error| error.to_string());
+    (target.to_vec(), replies, result)
 }
 
 impl Payload {

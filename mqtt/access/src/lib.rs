@@ -8,6 +8,8 @@
 mod acl;
 mod api_key;
 mod client;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod secret;
 mod users;
 
