@@ -304,23 +304,3 @@ fn a_session_whose_node_is_gone_is_refused_until_it_returns() -> anyhow::Result<
         Ok(())
     })
 }
-
-#[test]
-fn the_will_of_a_client_whose_node_is_gone_is_published_by_another() -> anyhow::Result<()> {
-    let mut cluster = Cluster::start("wills", 3)?;
-    let mut watcher = Client::simple(cluster.nodes[0].mqtt_port(), "watcher")?;
-    watcher.subscribe("wills/#", 1)?;
-    let connect = Connect::new("c").persistent().will("wills/c", b"gone", 1, false);
-    let (_client, _) = Client::connect(cluster.nodes[2].mqtt_port(), &connect)?;
-    cluster.nodes[2].kill();
-    // Whoever takes the session over ends the former connection, whose node cannot say so.
-    let (_again, present) =
-        Client::connect(cluster.nodes[1].mqtt_port(), &Connect::new("c").persistent())?;
-    assert!(present);
-    eventually(SETTLE, || watcher.receive(Duration::from_secs(5))?.context("no will yet")).and_then(
-        |packet| match packet {
-            Packet::Publish { payload, .. } if payload == b"gone" => Ok(()),
-            other => anyhow::bail!("{other:?}"),
-        },
-    )
-}

@@ -1,6 +1,7 @@
 //! What the leader does for all: ends what has expired, and publishes the wills of nodes that are
 //! gone. The replicated state has no clock of its own.
 
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use spanmq_mqtt::ports::Done;
 use spanmq_raft::RaftNode;
 use spanmq_session::codec::decode_message;
 use spanmq_session::{Message, MessageId};
-use spanmq_state::command::{RetainedCommand, SessionCommand};
+use spanmq_state::command::{RetainedCommand, SessionCommand, WillFate};
 use spanmq_state::{Command, Epoch, NodeId};
 
 use crate::wiring::api::ApiPort;
@@ -42,13 +43,17 @@ pub(crate) fn start(
             clear_retained(&retained).await;
         }
     });
-    let upkeep = Upkeep { raft: raft.clone(), broker: broker.clone(), port: port.clone() };
+    let mut upkeep =
+        Upkeep { raft: raft.clone(), broker: broker.clone(), port: port.clone(), swept: None };
     runtime.spawn(async move {
         loop {
             tokio::time::sleep(PAUSE).await;
             if upkeep.raft.is_leader() {
+                upkeep.detach_of_removed().await;
                 upkeep.end_sessions().await;
                 upkeep.publish_wills().await;
+            } else {
+                upkeep.swept = None;
             }
         }
     });
@@ -73,6 +78,8 @@ struct Upkeep {
     raft: RaftNode,
     broker: BrokerHandle,
     port: Arc<ApiPort>,
+    /// The members when connections of former ones were looked for last.
+    swept: Option<BTreeSet<NodeId>>,
 }
 
 /// A will whose node does not publish it any more.
@@ -83,6 +90,51 @@ struct Left {
 }
 
 impl Upkeep {
+    /// Ends the connections of nodes that are no members any more: nobody else says that they have
+    /// ended. One pass over the directory for each change of the members, and for each new leader.
+    async fn detach_of_removed(&mut self) {
+        let members: BTreeSet<NodeId> =
+            self.raft.status().members.iter().map(|member| member.id).collect();
+        if self.swept.as_ref() == Some(&members) {
+            return;
+        }
+        let mut after: Option<Arc<str>> = None;
+        loop {
+            let (last, commands) = self.detachments(&members, after.as_deref());
+            if !commands.is_empty() && self.raft.propose(commands).await.is_err() {
+                // Again at the next look.
+                return;
+            }
+            let Some(last) = last else { break };
+            after = Some(last);
+        }
+        self.swept = Some(members);
+    }
+
+    /// One page of the directory: its last client id, and what it leads to.
+    fn detachments(
+        &self,
+        members: &BTreeSet<NodeId>,
+        after: Option<&str>,
+    ) -> (Option<Arc<str>>, Vec<Command>) {
+        let (state, at_ms) = (self.raft.state(), now_ms());
+        let page = state.sessions().page(after, PORTION);
+        let last = page.last().map(|(client_id, _)| (*client_id).clone());
+        let gone = page.into_iter().filter(|(_, session)| {
+            session.detached_at_ms.is_none() && !members.contains(&session.owner.node)
+        });
+        let detach = gone.map(|(client_id, session)| {
+            Command::Session(SessionCommand::Detached {
+                client_id: client_id.clone(),
+                epoch: session.owner.epoch,
+                at_ms,
+                expiry_s: session.expiry_s,
+                will: WillFate::Publish,
+            })
+        });
+        (last, detach.collect())
+    }
+
     /// Ends sessions whose time is over and whose node has not done it.
     async fn end_sessions(&self) {
         let at_ms = now_ms();
