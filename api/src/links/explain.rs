@@ -3,6 +3,7 @@
 use actix_web::{HttpResponse, web};
 use spanmq_api_model::{ExplainQuery, Explanation, LinkExplanation};
 use spanmq_link_protocol::config::LinkConfig;
+use spanmq_link_protocol::inbound::may_cross;
 use spanmq_state::{Link, State};
 use spanmq_topic::matches;
 
@@ -54,10 +55,10 @@ fn one(state: &State, link: &Link, config: &LinkConfig, topic: &str) -> LinkExpl
     let learnt = peer.into_iter().flat_map(|peer| peer.filters());
     let matching = sorted(learnt.filter(|f| matches(topic, f)).map(ToString::to_string));
     let wanted = config.topics.iter().filter(|filter| matches(topic, filter.as_str()));
-    let reserved = topic.starts_with('$');
+    let reserved = !may_cross(topic);
     let held = peer.is_some_and(|peer| peer.held_since_ms().is_some());
     let because = match () {
-        () if reserved => "topics that begin with $ never leave the cluster",
+        () if reserved => "of the topics that begin with $ only $SYS/ can leave the cluster",
         () if !link.enable => "the link is disabled here",
         () if peer.is_none() => "the remote has not told us any route yet",
         () if matching.is_empty() => "no filter that the remote asked for matches",

@@ -9,6 +9,7 @@ use spanmq_link_protocol::config::{
     first_error_text, keep_stored_secrets, parse_create, parse_update,
 };
 use spanmq_link_protocol::status::Dialect;
+use spanmq_linking::Linking;
 use spanmq_state::command::{LinkCommand, LinkReply, LinkSpec};
 use spanmq_state::{Command, Reply, Revision, SecretText};
 
@@ -29,6 +30,7 @@ pub(super) async fn create(
     body: Body<Value>,
 ) -> ApiResult<HttpResponse> {
     let link = parse_new(&shared, &body.0)?;
+    check_files(&link, PathBase::Create)?;
     propose(&shared, &caller, "Create", LinkCommand::Create(spec(&link))).await?;
     let shown = show(&shared, &link.name, dialect(&options, &shared)).await?;
     Ok(HttpResponse::Created().json(shown))
@@ -52,6 +54,7 @@ pub(super) async fn upsert_or_replace(
         return update(&shared, &caller, &name, &request, &body.0, dialect).await;
     }
     let link = parse_new(&shared, &body.0)?;
+    check_files(&link, PathBase::Create)?;
     propose(&shared, &caller, "Create", LinkCommand::Create(spec(&link))).await?;
     Ok(HttpResponse::Created().json(show(&shared, &name, dialect).await?))
 }
@@ -69,8 +72,10 @@ async fn replace(
         let name = item.get("name").and_then(Value::as_str).unwrap_or_default();
         let item = with_stored_secrets(shared, name, item)?;
         let parsed = parse_create(&item, context);
-        links
-            .push(parsed.map_err(|e| refuse(&all_errors_text(&e, PathBase::Saving { position })))?);
+        let base = PathBase::Saving { position };
+        let link = parsed.map_err(|errors| refuse(&all_errors_text(&errors, base)))?;
+        check_files(&link, base)?;
+        links.push(link);
     }
     check(&links)?;
     let links = links.iter().map(spec).collect();
@@ -201,14 +206,30 @@ pub(super) fn parse_new(shared: &Shared, body: &Value) -> ApiResult<LinkConfig> 
         .map_err(|errors| refuse(&all_errors_text(&errors, PathBase::Create)))
 }
 
+/// Certificates and key of a link that is to run must be usable, as far as this node can see (C-10).
+fn check_files(link: &LinkConfig, base: PathBase) -> ApiResult<()> {
+    if !(link.enable && link.ssl.enable) {
+        return Ok(());
+    }
+    Linking::check_tls(link).map_err(|reason| {
+        let body = json!({ "reason": "bad_ssl_config", "cause": reason.to_string() });
+        let body = body.as_object().cloned().unwrap_or_default();
+        let error = ValidationError { path: Some(vec!["ssl".to_owned()]), body };
+        refuse(&all_errors_text(&[error], base))
+    })
+}
+
 /// PUT replaces the entry; the path's name wins (C-4), `******` keeps the stored secret.
 fn parse_change(shared: &Shared, name: &str, body: &Value) -> ApiResult<LinkConfig> {
     let link = read::get(shared, name).ok_or_else(|| ApiError::not_found(read::NOT_FOUND))?;
     let position = read::all(shared).iter().position(|l| *l.name == *name).unwrap_or(0);
     let stored = read::parsed(shared, &link)?;
     let local_cluster = shared.node.cluster_name();
-    parse_update(body, &stored, ParseContext { local_cluster: &local_cluster })
-        .map_err(|errors| refuse(&first_error_text(&errors, PathBase::Update { position })))
+    let base = PathBase::Update { position };
+    let link = parse_update(body, &stored, ParseContext { local_cluster: &local_cluster })
+        .map_err(|errors| refuse(&first_error_text(&errors, base)))?;
+    check_files(&link, base)?;
+    Ok(link)
 }
 
 pub(super) fn with_stored_secrets(shared: &Shared, name: &str, body: &Value) -> ApiResult<Value> {

@@ -218,3 +218,28 @@ fn a_refusal_never_quotes_a_secret_r6() {
         assert!(!answer.text.contains("planted"), "{answer:?}");
     }
 }
+
+// C-10
+#[test]
+fn certificates_of_a_link_that_is_to_run_must_be_usable() {
+    let rig = Rig::start();
+    let http = rig.admin();
+    let body = |enable: bool| {
+        let ssl = json!({ "enable": true, "cacertfile": "/nowhere/ca.pem" });
+        let mut body = with("ssl", ssl);
+        body["enable"] = enable.into();
+        body
+    };
+    let refused = |answer: &Answer, path: &str| {
+        assert_eq!(answer.status, 400, "{answer:?}");
+        let inner: Value =
+            serde_json::from_str(answer.json()["message"].as_str().unwrap()).unwrap();
+        assert_eq!((&inner["reason"], &inner["path"]), (&json!("bad_ssl_config"), &json!(path)));
+        assert!(inner["cause"].as_str().unwrap().contains("/nowhere/ca.pem"), "{inner}");
+    };
+    refused(&http.post(LIST, &body(true)), "root.ssl");
+    http.post(LIST, &body(false)).expect(201);
+    let mut change = body(true);
+    change.as_object_mut().unwrap().remove("name");
+    refused(&http.put(EU, &change), "ssl");
+}

@@ -97,7 +97,8 @@ pub fn decide(
     Inbound::Deliver(Box::new(record))
 }
 
-/// Of the `$` topics only `$SYS/` crosses a link, and only under a filter that names it (C-8, K5).
-fn may_cross(topic: &str) -> bool {
+/// Of the `$` topics only `$SYS/` crosses a link, and only under a filter that names it (C-8, K5,
+/// W-30).
+pub fn may_cross(topic: &str) -> bool {
     !topic.starts_with('$') || topic.starts_with("$SYS/")
 }
