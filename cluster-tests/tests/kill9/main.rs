@@ -159,7 +159,12 @@ fn check_one(numbers: &[u64], total: u64, exactly_once: bool) -> anyhow::Result<
         if *number == next {
             next += 1;
         } else if *number > next {
-            bail!("{next} is lost or late, {number} came; around: {around:?}");
+            let late = numbers.iter().skip(place).position(|later| *later == next);
+            let fate = match late {
+                Some(after) => format!("is {after} messages late"),
+                None => "is lost".to_owned(),
+            };
+            bail!("{next} {fate}, {number} came; around: {around:?}");
         } else if exactly_once {
             bail!("{number} came twice, {next} was due; around: {around:?}");
         }

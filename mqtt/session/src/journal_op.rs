@@ -77,6 +77,19 @@ pub enum JournalOp {
 }
 
 impl JournalOp {
+    /// The number of the entry that it is about.
+    #[must_use]
+    pub const fn seq(&self) -> Option<u64> {
+        match self {
+            Self::Enqueued(entry) => Some(entry.seq),
+            Self::InFlight { seq, .. }
+            | Self::Released { seq, .. }
+            | Self::Acked { seq, .. }
+            | Self::Dropped { seq } => Some(*seq),
+            _ => None,
+        }
+    }
+
     /// Whether it must be in the store before the packet that it belongs to is written (PUBLISH,
     /// PUBREL, PUBREC, PUBCOMP): without it a restart would break "exactly once". QoS 1 may
     /// repeat, so an [`Self::InFlight`] of QoS 1 may follow its PUBLISH.

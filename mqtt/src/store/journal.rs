@@ -172,13 +172,18 @@ impl Journal {
     ) -> Vec<Session> {
         let mut sessions = Vec::new();
         for (client_id, ops) in ops {
+            // The ops that are left out stay in the file.
+            let next = ops.iter().filter_map(JournalOp::seq).max().map_or(0, |seq| seq + 1);
             let ops = reduce(ops, self.index.taken_by(&client_id));
             let in_flight = in_flight_messages(&ops);
             let at_hand: HashMap<_, _> = self.load(&in_flight).into_iter().collect();
             let find = |id| at_hand.get(&id).cloned().flatten();
             match Session::replay(client_id.clone(), limits.clone(), ops, find) {
                 Ok(session) if is_over(&session) => self.index.forget(&client_id),
-                Ok(session) => sessions.push(session),
+                Ok(mut session) => {
+                    session.number_from(next);
+                    sessions.push(session);
+                }
                 Err(error) => {
                     tracing::error!(%error, %client_id, "a session could not be rebuilt");
                     self.index.forget(&client_id);

@@ -165,3 +165,26 @@ fn a_session_that_is_rewritten_keeps_its_bodies() {
     assert_eq!(sessions.len(), 1);
     assert!(journal.load(&[MessageId([1; 16])])[0].1.is_some());
 }
+
+#[test]
+fn what_comes_after_a_restart_is_not_taken_for_what_ended_before_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut journal, _) = open(dir.path());
+    let mut client = Client::new("c");
+    for id in 1..=3 {
+        client.deliver(id);
+    }
+    client.take_and_ack(&mut journal);
+    drop(journal);
+    // The client does not come back before the next crash.
+    let (mut journal, mut sessions) = open(dir.path());
+    let mut client = Client { session: sessions.remove(0), records: Vec::new() };
+    for id in 4..=6 {
+        client.deliver(id);
+    }
+    client.write(&mut journal);
+    drop(journal);
+    let (_journal, sessions) = open(dir.path());
+    let waits = sessions[0].inbox_messages() + sessions[0].spilled_messages();
+    assert_eq!(waits, 3);
+}

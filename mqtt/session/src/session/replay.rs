@@ -65,6 +65,12 @@ impl Session {
         Ok(replay.finish(find))
     }
 
+    /// Numbers the next entries from at least `seq` on. After a replay of a shortened journal whose
+    /// long form stays in the store: what ended there must not be taken for what comes now.
+    pub fn number_from(&mut self, seq: u64) {
+        self.next_seq = self.next_seq.max(seq);
+    }
+
     /// The shortest journal that rebuilds this session; replaces all its ops so far.
     #[must_use]
     pub fn snapshot(&self) -> Vec<JournalOp> {
