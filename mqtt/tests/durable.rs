@@ -6,7 +6,7 @@ mod support;
 use std::path::Path;
 
 use spanmq_mqtt::config::{Durability, StoreConfig};
-use support::client::{Client, Connect};
+use support::client::{Client, Connect, packet};
 use support::{OneNode, TestBroker, eventually};
 
 fn start(node: &std::sync::Arc<OneNode>, dir: &Path, durability: Durability) -> TestBroker {
@@ -150,4 +150,54 @@ fn a_filter_of_recovered_sessions_can_be_subscribed_and_their_sessions_move() {
         assert!(present);
         assert_eq!(client.subscribe("t", 1), 1);
     }
+}
+
+/// Deliveries are faster than the client: memory is full, and the store is asked for what was
+/// spilled a moment ago.
+#[test]
+fn what_is_spilled_and_asked_for_at_once_is_not_lost() {
+    let (dir, node) = (tempfile::tempdir().unwrap(), OneNode::new());
+    let broker = TestBroker::on(node, |config| {
+        config.workers = 1;
+        config.store =
+            StoreConfig { durability: Durability::Local, dir: Some(dir.path().to_owned()) };
+        config.limits.inbox_messages_max = 2;
+        config.limits.in_flight_max = 2;
+    });
+    let (mut keeper, _) = resume(&broker, "keeper");
+    assert_eq!(keeper.subscribe("t", 1), 1);
+    let mut publisher = Client::v5(broker.address(), "pub");
+    let (mut next, mut sent) = (0u32, 0u32);
+    for _ in 0..400 {
+        // One write, so that the broker takes them in one turn.
+        let mut burst = Vec::new();
+        for _ in 0..8 {
+            let id = u16::try_from(sent % 60_000 + 1).unwrap();
+            let mut body = vec![0, 1, b't'];
+            body.extend(id.to_be_bytes());
+            body.push(0);
+            body.extend(sent.to_be_bytes());
+            burst.extend(packet(0x32, &body));
+            sent += 1;
+        }
+        publisher.send(&burst);
+        // Acknowledges some, so that memory drains now and then.
+        while next + 4 < sent {
+            let publish = keeper.read_publish();
+            assert_eq!(publish.payload, next.to_be_bytes());
+            keeper.ack(4, publish.id);
+            next += 1;
+        }
+        for _ in 0..8 {
+            assert_eq!(publisher.read_kind(4).code(), 0);
+        }
+    }
+    while next < sent {
+        let publish = keeper.read_publish();
+        assert_eq!(publish.payload, next.to_be_bytes());
+        keeper.ack(4, publish.id);
+        next += 1;
+    }
+    let lost = &broker.handle.metrics().dropped[spanmq_session::DropReason::Lost as usize];
+    assert_eq!(lost.get(), 0);
 }

@@ -15,6 +15,13 @@ pub struct Cluster {
     dir: TempDir,
 }
 
+impl Drop for Cluster {
+    /// `SPANMQ_KEEP` leaves data and logs in place, to be looked at.
+    fn drop(&mut self) {
+        self.dir.disable_cleanup(std::env::var_os("SPANMQ_KEEP").is_some());
+    }
+}
+
 impl Cluster {
     /// Starts `size` (at most five) nodes and waits until all of them vote and serve clients.
     ///

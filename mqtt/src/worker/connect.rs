@@ -53,9 +53,17 @@ impl Worker {
         self.shared.metrics.clients.add(1);
         self.shared.metrics.connects_accepted.inc();
         self.journal_whole(key, &messages);
+        let came = moved.as_ref().map(|(_, got)| got.len());
         if let Some((buffer, got)) = moved {
             let buffer = self.take_buffer(buffer);
             self.pour(buffer, key, got);
+        }
+        if let Some(slot) = self.slots.get(key) {
+            tracing::debug!(
+                client_id = ?slot.client.client_id, worker = self.id, epoch, present = connack.session_present,
+                waiting = slot.session.inbox_messages() + slot.session.spilled_messages(),
+                in_flight = slot.session.in_flight(), moved = came, "a client has its session"
+            );
         }
         self.write(key, |encoder, out| encoder.connack(&connack, out));
         self.mark_dirty(key);

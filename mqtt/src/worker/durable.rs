@@ -154,6 +154,8 @@ impl Worker {
         if ids.is_empty() {
             return;
         }
+        // What was spilled in this turn must be written before it is asked for.
+        self.send_store();
         let mailbox = self.shared.workers[usize::from(self.id)].clone();
         handle.load(ids, move |messages| {
             mailbox.send(crate::mail::Mail::Task(Box::new(move |worker| {
@@ -220,6 +222,14 @@ impl Worker {
             let client = Arc::new(unknown_client(&client_id, meta.owner));
             let mut slot = Slot::new(session, client);
             (slot.ends_at, slot.journaled) = (left, true);
+            tracing::debug!(
+                ?client_id,
+                worker = self.id,
+                epoch = meta.epoch,
+                in_flight = slot.session.in_flight(),
+                waiting = slot.session.inbox_messages() + slot.session.spilled_messages(),
+                "a session was recovered"
+            );
             let (key, _) = self.adopt(slot);
             self.shared.clients.put(client_id, Place { worker: self.id, key });
             if let Some(at) = left {

@@ -44,6 +44,7 @@ impl Worker {
             let Some(Parked { message, lane, ticket, .. }) = self.parked.pop_front() else {
                 return;
             };
+            tracing::debug!(from = ?message.from, id = ?message.id, worker = self.id, has_lease, "unparked");
             if has_lease || self.shared.config.minority == Minority::Available {
                 self.route_and_release(&message, lane, Some(ticket));
             } else {
