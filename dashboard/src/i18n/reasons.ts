@@ -180,7 +180,7 @@ export const REASONS: Record<string, Entry> = {
 
 /** What the topic tester's answer says about each link, word by word. */
 export const BECAUSE: Record<string, string> = {
-  "topics that begin with $ never leave the cluster": "以 $ 开头的主题不会离开本集群。",
+  "of the topics that begin with $ only $SYS/ can leave the cluster": "以 $ 开头的主题中，只有 $SYS/ 可以离开本集群。",
   "the link is disabled here": "该连接在本集群已停用。",
   "the remote has not told us any route yet": "远程集群尚未告知任何路由。",
   "no filter that the remote asked for matches": "远程集群请求的主题过滤器均不匹配。",
