@@ -270,7 +270,7 @@ fn response(status: u16, contents: Vec<(&'static str, Content)>) -> Response {
         404 => "It does not exist.",
         409 => "It contradicts what is there.",
         412 => "It was changed meanwhile; read it again.",
-        413 => "The body has more than 1 MiB.",
+        413 => "The body is larger than `dashboard.max_body_size` allows.",
         415 => "The body is not JSON.",
         429 => "Too many failures; wait as Retry-After says.",
         503 => "The cluster, or the node in question, cannot answer now; Retry-After says when.",

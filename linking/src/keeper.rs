@@ -20,24 +20,22 @@ const LOOK_MAX: Duration = Duration::from_secs(1);
 /// The machine, and what it was told last.
 pub(crate) struct Keeper {
     state: Mutex<State>,
-    gc_interval: Duration,
+    period: Duration,
     ports: Ports,
 }
 
 struct State {
     machine: Expiry,
     leads: bool,
-    collected: Option<Instant>,
     /// Actors as the replicated state had them at the last look.
     known: HashMap<ActorKey, u64>,
 }
 
 impl Keeper {
-    pub(crate) fn new(settings: ExpirySettings, gc_interval: Duration, ports: Ports) -> Arc<Self> {
-        let machine = Expiry::new(settings);
-        let (known, collected) = (HashMap::new(), None);
-        let state = State { machine, leads: false, collected, known };
-        Arc::new(Self { state: Mutex::new(state), gc_interval, ports })
+    pub(crate) fn new(settings: ExpirySettings, ports: Ports) -> Arc<Self> {
+        let period = settings.gc_interval.min(LOOK_MAX);
+        let state = State { machine: Expiry::new(settings), leads: false, known: HashMap::new() };
+        Arc::new(Self { state: Mutex::new(state), period, ports })
     }
 
     /// What a node heard of remote actors, on the leader.
@@ -59,17 +57,13 @@ impl Keeper {
         } else if leads {
             commands.extend(state.look(now, self.ports.leader.stored_actors()));
         }
-        let due = |last| now.saturating_duration_since(last) >= self.gc_interval;
-        if state.collected.is_none_or(due) {
-            state.collected = Some(now);
-            commands.extend(state.machine.handle(now, Event::Tick));
-        }
+        commands.extend(state.machine.handle(now, Event::Tick));
         commands
     }
 
     /// Runs until the node stops.
     pub(crate) async fn run(self: Arc<Self>) {
-        let mut ticks = tokio::time::interval(self.gc_interval.min(LOOK_MAX));
+        let mut ticks = tokio::time::interval(self.period);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;

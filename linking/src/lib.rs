@@ -72,10 +72,8 @@ pub struct LinkingConfig {
     pub fsync: bool,
     /// Number of this node in the cluster; alarms carry it.
     pub node_id: u64,
-    /// Actor TTL and `links.route_hold`.
+    /// Actor TTL, `links.route_hold` and `links.gc_interval`.
     pub expiry: ExpirySettings,
-    /// `links.gc_interval`: how often the leader looks for actors whose time is over.
-    pub gc_interval: Duration,
 }
 
 /// Linking on this node.
@@ -136,7 +134,7 @@ impl Linking {
             interest: ports.interest.clone(),
             incarnations: Arc::new(Incarnations::open(links.join("incarnations"))),
         };
-        let keeper = Keeper::new(config.expiry, config.gc_interval, ports.clone());
+        let keeper = Keeper::new(config.expiry, ports.clone());
         runtime.spawn(keeper.clone().run());
         runtime.spawn(alarms::run(registry.clone(), ports.clone(), config.node_id));
         let beats = Arc::new(Beats::default());

@@ -250,7 +250,6 @@ async fn authenticate(
 }
 
 /// A will is authorised at CONNECT, and again when it is published (A6).
-// [MQTT-3.2.2-12] [MQTT-3.2.2-13]
 fn check_will(shared: &Shared, client: &Client, will: &codec::Will) -> Result<Will, u8> {
     check_limits(&will.topic, &shared.topic_limits).map_err(|_| TOPIC_INVALID)?;
     let topic = TopicName::new(will.topic.as_str()).map_err(|_| TOPIC_INVALID)?;

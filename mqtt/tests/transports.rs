@@ -385,3 +385,18 @@ fn connections_above_the_rate_wait_and_are_served() {
     assert!(broker.handle.metrics().accepts_delayed.get() > 0);
     clients.iter_mut().for_each(Client::assert_silent);
 }
+
+#[test]
+fn a_tls_handshake_has_a_time_of_its_own() {
+    let (dir, authority) = (tempfile::tempdir().unwrap(), Authority::new());
+    let tls =
+        TlsConfig { handshake_timeout: Duration::from_millis(200), ..authority.write(dir.path()) };
+    let broker = TestBroker::with(|config| {
+        config.listeners = vec![listener("tls", Transport::Tls(tls))];
+        // Longer than the client waits.
+        config.listeners[0].connect_timeout = Duration::from_secs(60);
+    });
+    let mut stalled = Client::dial(broker.address(), true);
+    stalled.send(&[0x16, 3, 1]);
+    assert_eq!(stalled.closed(), None);
+}

@@ -6,8 +6,8 @@ use anyhow::Context;
 use spanmq_api::FirstAdmin;
 use spanmq_config::{Config, LinksSource};
 use spanmq_raft::RaftNode;
-use spanmq_state::command::{AccessCommand, ClusterCommand, LinkCommand};
-use spanmq_state::{AccessKind, Command, SecretText};
+use spanmq_state::command::{AccessCommand, ClusterCommand, LinkCommand, LinkReply};
+use spanmq_state::{AccessKind, Command, Reply, SecretText};
 
 use crate::wiring::api::ApiPort;
 use crate::wiring::{access, settings};
@@ -67,9 +67,18 @@ pub(crate) async fn seed(raft: &RaftNode, config: &Config) -> anyhow::Result<()>
         );
     }
     if !commands.is_empty() {
-        raft.propose(commands)
+        let replies = raft
+            .propose(commands)
             .await
             .context("keys and links of the configuration cannot be stored")?;
+        let is_refused = |reply: &&Reply| {
+            let done =
+                matches!(reply, Reply::Link(LinkReply::Done { .. } | LinkReply::Unchanged { .. }));
+            matches!(reply, Reply::Link(_)) && !done
+        };
+        if let Some(refusal) = replies.iter().find(is_refused) {
+            anyhow::bail!("`cluster.links` of the configuration is refused: {refusal:?}");
+        }
     }
     Ok(())
 }

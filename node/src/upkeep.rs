@@ -11,12 +11,13 @@ use spanmq_access::{Action, ClientInfo, Permission};
 use spanmq_api::ports::Node as _;
 use spanmq_config::Config;
 use spanmq_mqtt::BrokerHandle;
-use spanmq_mqtt::ports::Done;
+use spanmq_mqtt::ports::{Done, Outcome, Outcomes};
 use spanmq_raft::RaftNode;
 use spanmq_session::codec::decode_message;
 use spanmq_session::{Message, MessageId};
 use spanmq_state::command::{RetainedCommand, SessionCommand, WillFate};
 use spanmq_state::{Command, Epoch, NodeId};
+use tokio::sync::oneshot;
 
 use crate::wiring::api::ApiPort;
 
@@ -26,6 +27,8 @@ const PAUSE: Duration = Duration::from_secs(5);
 const GRACE_MS: u64 = 5_000;
 /// Expired things in one command.
 const PORTION: usize = 1_000;
+/// Wills published at one look.
+const WILLS: usize = 256;
 
 /// Runs until the node stops.
 pub(crate) fn start(
@@ -121,7 +124,9 @@ impl Upkeep {
         let page = state.sessions().page(after, PORTION);
         let last = page.last().map(|(client_id, _)| (*client_id).clone());
         let gone = page.into_iter().filter(|(_, session)| {
-            session.detached_at_ms.is_none() && !members.contains(&session.owner.node)
+            let node = session.owner.node;
+            let is_member = members.contains(&node) || state.cluster().member(node).is_some();
+            session.detached_at_ms.is_none() && !is_member
         });
         let detach = gone.map(|(client_id, session)| {
             Command::Session(SessionCommand::Detached {
@@ -145,32 +150,44 @@ impl Upkeep {
         self.propose(expire.collect()).await;
     }
 
-    /// A crash between the two steps publishes a will again, under the same id.
+    /// A crash between the two steps publishes a will again, under the same id. What is refused, or
+    /// not answered, is tried again at the next look.
     async fn publish_wills(&self) {
-        let left = self.left_wills();
-        let mut done = Vec::with_capacity(left.len());
-        for Left { client_id, epoch, message } in left {
-            done.push(Command::Session(SessionCommand::WillDone { client_id, epoch }));
-            let Some(message) = message.filter(|message| self.is_allowed(message)) else {
-                continue;
-            };
-            tracing::info!(client = %message.from, topic = %message.topic, "the will of a lost node");
-            let (tell, told) = tokio::sync::oneshot::channel();
-            let answered = Done::new(move |_| {
-                // We wait below.
-                let _ = tell.send(());
-            });
-            self.broker.publish(vec![Arc::new(message)], answered);
-            // Dropped: the broker stops, and another leader goes on.
-            let _ = told.await;
+        let mut done = Vec::new();
+        let mut under_way = Vec::new();
+        for Left { client_id, epoch, message } in self.left_wills() {
+            let will_done = Command::Session(SessionCommand::WillDone { client_id, epoch });
+            match message.filter(|message| self.is_allowed(message)) {
+                Some(message) => under_way.push((will_done, self.publish(message))),
+                None => done.push(will_done),
+            }
+        }
+        for (will_done, taken) in under_way {
+            if taken.await == Ok(true) {
+                done.push(will_done);
+            }
         }
         self.propose(done).await;
+    }
+
+    /// Whether it was taken, once that is known.
+    fn publish(&self, message: Message) -> oneshot::Receiver<bool> {
+        tracing::info!(client = ?message.from, topic = %message.topic, "the will of a lost node");
+        let (tell, told) = oneshot::channel();
+        let answered = Done::new(move |outcomes: Option<Outcomes>| {
+            let outcome = outcomes.map(|outcomes| outcomes.get(0));
+            let taken = matches!(outcome, Some(Outcome::Held | Outcome::NoSubscribers));
+            // Nobody waits any more: another leader goes on.
+            let _ = tell.send(taken);
+        });
+        self.broker.publish(vec![Arc::new(message)], answered);
+        told
     }
 
     fn left_wills(&self) -> Vec<Left> {
         let alive = self.alive();
         let state = self.raft.state();
-        let due = state.sessions().due_wills(now_ms().saturating_sub(GRACE_MS), PORTION);
+        let due = state.sessions().due_wills(now_ms().saturating_sub(GRACE_MS), WILLS);
         let gone = due.into_iter().filter(|(_, _, will)| !alive.contains(&will.node));
         gone.map(|(client_id, epoch, pending)| Left {
             message: decoded(&client_id, epoch, &pending.will.message.0),

@@ -170,3 +170,14 @@ fn without_a_quorum_writes_are_503_with_retry_after_and_reads_go_on() {
     assert_eq!(verbose["ready"], false);
     assert_ne!(verbose["checks"]["quorum"], "ok");
 }
+
+#[test]
+fn the_size_of_a_body_has_the_limit_that_is_set() {
+    let rig = Rig::with(1, |config| config.body_bytes_max = 100);
+    let send = |bytes: usize| {
+        let body = format!("{{\"x\":\"{}\"}}", "y".repeat(bytes));
+        rig.admin().call("POST", "/publish", Some(body), &[("content-type", "application/json")])
+    };
+    send(200).refused(413, "PAYLOAD_TOO_LARGE");
+    send(50).refused(400, "BAD_REQUEST");
+}

@@ -243,7 +243,6 @@ fn make_node(
     let member = Member { id, name: name(id), ..member() };
     replicated.apply(vec![Command::Cluster(ClusterCommand::PutMember(member))]).unwrap();
     let config = LinkingConfig {
-        gc_interval: std::time::Duration::from_secs(1),
         cluster: CLUSTER.into(),
         node: name(id),
         data_dir: data.path().to_owned(),

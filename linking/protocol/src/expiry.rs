@@ -17,6 +17,8 @@ use std::time::Duration;
 pub const ACTOR_TTL: Duration = Duration::from_secs(30);
 /// Default of `links.route_hold`.
 pub const ROUTE_HOLD: Duration = Duration::from_secs(24 * 3600);
+/// Default of `links.gc_interval`.
+pub const GC_INTERVAL: Duration = Duration::from_secs(1);
 /// A bootstrap is over when no batch came for this long.
 pub const BOOTSTRAP_QUIET: Duration = Duration::from_secs(10);
 /// A batch that was received and is not applied after this long never will be.
@@ -29,11 +31,13 @@ pub struct ExpirySettings {
     pub ttl: Duration,
     /// Zero: expire by the TTL alone, as EMQX does.
     pub route_hold: Duration,
+    /// Pause between two collections; ticks in between decide nothing.
+    pub gc_interval: Duration,
 }
 
 impl Default for ExpirySettings {
     fn default() -> Self {
-        ExpirySettings { ttl: ACTOR_TTL, route_hold: ROUTE_HOLD }
+        ExpirySettings { ttl: ACTOR_TTL, route_hold: ROUTE_HOLD, gc_interval: GC_INTERVAL }
     }
 }
 

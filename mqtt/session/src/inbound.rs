@@ -86,7 +86,9 @@ impl Inbound {
         if self.flows.len() >= 2 * max {
             self.forget_oldest(&mut forgotten);
         }
-        while qos2 && self.qos2() >= awaiting_max as usize {
+        // The sum of both kinds is at hand: they are counted only when there may be too many.
+        let awaiting_max = awaiting_max as usize;
+        while qos2 && self.flows.len() >= awaiting_max && self.qos2() >= awaiting_max {
             if !self.forget_oldest(&mut forgotten) {
                 return InboundDecision::Refuse(reason::QUOTA_EXCEEDED);
             }

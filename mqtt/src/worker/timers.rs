@@ -96,19 +96,20 @@ impl Worker {
         }
     }
 
-    /// Ends connections that are silent for too long (L5) or do not read (L9).
+    /// Ends connections that are silent for too long (L5) or do not read (L9), and forgets QoS 2 ids
+    /// that are not released (L7).
     fn scan_connections(&mut self, now: Instant) {
-        let mut ended = Vec::new();
+        let (mut ended, mut unreleased) = (Vec::new(), Vec::new());
         for (key, slot) in self.slots.iter() {
             let Some(conn) = &slot.conn else { continue };
             if now.saturating_duration_since(conn.last_seen) >= conn.silence_max {
                 ended.push((key, Close::keep_alive()));
             } else if self.stalled_for(key, now).is_some_and(|time| time >= SLOW_READER_MAX) {
                 ended.push((key, Close::slow()));
+            } else if slot.session.awaits_release() {
+                unreleased.push(key);
             }
         }
-        let unreleased = self.slots.iter().filter(|(_, slot)| slot.session.awaits_release());
-        let unreleased: Vec<SlotKey> = unreleased.map(|(key, _)| key).collect();
         for key in unreleased {
             if let Some(slot) = self.slots.get_mut(key) {
                 slot.session.forget_unreleased(now, &mut self.scratch.ops);

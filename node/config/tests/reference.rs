@@ -45,8 +45,18 @@ fn kind_of_items(items: &Value) -> String {
     if items["type"] == "object" { "objects".into() } else { kind(items) }
 }
 
+/// References to texts that are for developers.
+const INTERNAL: [&str; 4] = [" (LINK-SPEC", " (ARCHITECTURE", " (SECURITY", " (CHAOS"];
+
 fn cell(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
+    let mut text = text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|");
+    for reference in INTERNAL {
+        while let Some(start) = text.find(reference) {
+            let end = text[start..].find(')').map_or(text.len(), |len| start + len + 1);
+            text.replace_range(start..end, "");
+        }
+    }
+    text
 }
 
 fn default(schema: &Value) -> String {

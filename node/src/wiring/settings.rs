@@ -261,8 +261,11 @@ pub(crate) fn linking(config: &Config, node_id: u64) -> LinkingConfig {
         resync_interval: (!links.resync_interval.is_zero()).then_some(links.resync_interval),
         fsync: config.durability == ConfigDurability::LocalFsync,
         node_id,
-        expiry: ExpirySettings { ttl: links.actor_ttl, route_hold: links.route_hold },
-        gc_interval: links.gc_interval,
+        expiry: ExpirySettings {
+            ttl: links.actor_ttl,
+            route_hold: links.route_hold,
+            gc_interval: links.gc_interval,
+        },
     }
 }
 
@@ -278,3 +281,7 @@ pub(crate) fn api(config: &Config) -> anyhow::Result<ApiConfig> {
         ..ApiConfig::new(http.bind.0)
     })
 }
+
+#[cfg(test)]
+#[path = "settings_tests.rs"]
+mod tests;

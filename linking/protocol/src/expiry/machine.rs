@@ -15,6 +15,7 @@ use std::time::Instant;
 pub struct Expiry {
     settings: ExpirySettings,
     leading: bool,
+    collected: Option<Instant>,
     remotes: BTreeMap<String, Remote>,
 }
 
@@ -64,7 +65,7 @@ impl Sweep {
 
 impl Expiry {
     pub fn new(settings: ExpirySettings) -> Expiry {
-        Expiry { settings, leading: false, remotes: BTreeMap::new() }
+        Expiry { settings, leading: false, collected: None, remotes: BTreeMap::new() }
     }
 
     /// Takes an event, returns what to propose, in order.
@@ -110,7 +111,14 @@ impl Expiry {
                 self.remotes.remove(&cluster);
                 Vec::new()
             }
-            Event::Tick => self.tick(now),
+            Event::Tick => {
+                let pause = self.settings.gc_interval;
+                if self.collected.is_some_and(|last| now.duration_since(last) < pause) {
+                    return Vec::new();
+                }
+                self.collected = Some(now);
+                self.tick(now)
+            }
             Event::Lead { .. } | Event::Follow => Vec::new(),
         }
     }

@@ -201,3 +201,17 @@ fn what_others_removed_is_not_expired_again() {
     rig.feed(Event::RemoteRemoved { cluster: "us".into() });
     assert_eq!(rig.after(60 * SECOND), []);
 }
+
+#[test]
+fn between_two_collections_nothing_expires() {
+    let settings = ExpirySettings {
+        route_hold: Duration::ZERO,
+        gc_interval: 20 * SECOND,
+        ..ExpirySettings::default()
+    };
+    let mut rig = Rig::new(settings);
+    rig.init("eu", "n1", 1, false);
+    assert_eq!(rig.after(15 * SECOND), []);
+    assert_eq!(rig.after(19 * SECOND), [], "its time is up, and the collector rests");
+    assert_eq!(rig.after(SECOND), [expire("eu", "n1")]);
+}

@@ -63,7 +63,9 @@ settings! {
         "minority" => minority: MinorityMode = MinorityMode::Available,
         /// Most members that vote; further ones are learners.
         "voters_max" => voters_max: u32 = 5 => 1..=9,
-        /// The truth about links: runtime (the replicated list) or file.
+        /// The truth about links: runtime (the replicated list; the file seeds it once), or file: each
+        /// start makes the list that of this node's file, so all members need the same one, and
+        /// changes over REST are refused (409).
         "links_source" => links_source: LinksSource = LinksSource::Runtime,
         /// Links to other clusters (LINK-SPEC 1.1).
         "links" => links: LinkSeeds = LinkSeeds::default(),
