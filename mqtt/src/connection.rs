@@ -1,6 +1,8 @@
 //! The task of one connection: open the transport, read CONNECT, get the session, read packets.
 
 use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -25,17 +27,26 @@ pub(crate) fn spawn(worker: WorkerCell, shared: Arc<Shared>, accepted: Accepted)
         let opening = async {
             let opened = transport::open(accepted).await?;
             let connect = read_connect(&opened).await;
-            std::io::Result::Ok((opened, connect))
+            io::Result::Ok((opened, connect))
         };
         match timeout(limit, opening).await {
             Ok(Ok((opened, Ok(connect)))) => serve(worker, shared, opened, connect).await,
             Ok(Ok((opened, Err(refused)))) => refuse(&shared, opened, refused).await,
-            Ok(Err(error)) => {
-                tracing::debug!(%peer, listener = %listener.config.name, %error, "not opened");
-            }
+            Ok(Err(error)) => not_opened(&shared, &listener.config.name, peer, &error),
             Err(_) => shared.metrics.closed_connect_timeout.inc(),
         }
     });
+}
+
+/// TLS, the WebSocket upgrade or the PROXY header went wrong. Who just leaves broke no rule.
+fn not_opened(shared: &Shared, listener: &str, peer: SocketAddr, error: &io::Error) {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, NotConnected, UnexpectedEof};
+    let left = matches!(error.kind(), BrokenPipe | ConnectionReset | NotConnected | UnexpectedEof);
+    if left {
+        tracing::debug!(%peer, %listener, %error, "not opened");
+    } else if let Some(suppressed) = shared.complaints.turn() {
+        tracing::warn!(%peer, %listener, %error, suppressed, "a connection was not opened");
+    }
 }
 
 /// A first packet that is not answered with a session.

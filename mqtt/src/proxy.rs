@@ -33,7 +33,10 @@ pub(crate) async fn client_address(io: &Io, limit: Duration) -> io::Result<Optio
         }
     };
     timeout(limit, header).await.unwrap_or_else(|_| {
-        Err(io::Error::new(io::ErrorKind::TimedOut, "no PROXY header came in time"))
+        Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "no whole PROXY header came in time; does the proxy send one?",
+        ))
     })
 }
 
@@ -55,7 +58,12 @@ pub(crate) fn take_header(buf: &mut BytesMut) -> io::Result<Option<Option<Socket
         result if result.is_incomplete() && buf.len() < HEADER_BYTES_MAX => return Ok(None),
         HeaderResult::V1(Ok(header)) => (source_v1(&header), header.header.len()),
         HeaderResult::V2(Ok(header)) => (source_v2(&header), header.len()),
-        _ => return Err(io::Error::new(io::ErrorKind::InvalidData, "no PROXY header")),
+        _ => {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "it does not begin with a PROXY header; does it come past the proxy, or does that send none?",
+            ));
+        }
     };
     buf.advance_to(bytes);
     Ok(Some(address))

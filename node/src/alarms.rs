@@ -136,8 +136,13 @@ pub(crate) fn watch(
                 let command = command(limit, &change, raft.id());
                 // Without a quorum nothing is stored; the next look tries again.
                 if raft.propose(vec![Command::Alarm(command)]).await.is_ok() {
-                    tracing::warn!(alarm = limit.name, ?change, "{}", limit.message);
                     watch.stands = change == Change::Raise;
+                    match change {
+                        Change::Raise => {
+                            tracing::warn!(alarm = limit.name, "{}", limit.message);
+                        }
+                        Change::End => tracing::info!(alarm = limit.name, "not hit any more"),
+                    }
                 }
             }
         }
