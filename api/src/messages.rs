@@ -184,6 +184,7 @@ fn message(
         timestamp_ms: now_ms(),
         received: Instant::now(),
         origin: Origin::Local,
+        repeated: false,
     }))
 }
 

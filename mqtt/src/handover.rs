@@ -177,6 +177,7 @@ fn nothing() -> Forward {
         timestamp_ms: wall_ms(),
         received: Instant::now(),
         origin: Origin::Local,
+        repeated: false,
     };
     Forward { message: Arc::new(message), plain: false, groups: Vec::new(), lane: 0 }
 }

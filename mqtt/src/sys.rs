@@ -61,5 +61,6 @@ fn message(topic: TopicName, value: String, ids: &mut MessageIds) -> Message {
         timestamp_ms: wall_ms(),
         received: std::time::Instant::now(),
         origin: Origin::Local,
+        repeated: false,
     }
 }

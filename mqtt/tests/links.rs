@@ -89,6 +89,7 @@ fn message(topic: &str, origin: Origin) -> Arc<Message> {
         timestamp_ms: 0,
         received: std::time::Instant::now(),
         origin,
+        repeated: false,
     })
 }
 

@@ -288,3 +288,50 @@ fn links_are_not_bound_by_what_applications_may_do() {
     link.packet(0x32, &body);
     assert_eq!(link.read_kind(4).id(), 1);
 }
+
+// MQTT-4.3.3-10: a 3.1.1 client is not told of a refusal and sends the message again.
+#[test]
+fn a_qos_2_publish_that_one_session_refused_is_not_given_to_the_others_again() {
+    let broker = TestBroker::with(|config| {
+        config.limits.overflow = Overflow::DropNewest;
+        config.limits.inbox_messages_max = 1;
+    });
+    let mut full = Client::dial(broker.address(), true);
+    full.connect(&Connect::resume("full", 60));
+    full.subscribe("t", 2);
+    drop(full);
+    eventually("its end", || broker.handle.metrics().clients.get() == 0);
+    let mut here = Client::v5(broker.address(), "here");
+    here.subscribe("t", 2);
+    let mut publisher = Client::dial(broker.address(), false);
+    publisher.connect(&Connect::resume("publisher", 0));
+    publisher.publish(4, "t", 1, b"fits");
+    publisher.read_kind(5);
+    publisher.ack(6, 1);
+    publisher.read_kind(7);
+    assert_eq!(here.read_publish().payload, b"fits");
+
+    publisher.publish(4, "t", 2, b"refused by one");
+    assert_eq!(here.read_publish().payload, b"refused by one");
+    publisher.assert_silent();
+    for _ in 0..2 {
+        publisher = Client::dial(broker.address(), false);
+        publisher.connect(&Connect::resume("publisher", 0));
+        publisher.publish(12, "t", 2, b"refused by one");
+        publisher.assert_silent();
+    }
+
+    let mut full = Client::dial(broker.address(), true);
+    full.connect(&Connect::resume("full", 60));
+    assert_eq!(full.read_publish().payload, b"fits");
+    publisher = Client::dial(broker.address(), false);
+    publisher.connect(&Connect::resume("publisher", 0));
+    publisher.publish(12, "t", 2, b"refused by one");
+    assert_eq!(publisher.read_kind(5).id(), 2);
+    assert_eq!(full.read_publish().payload, b"refused by one");
+    publisher.ack(6, 2);
+    publisher.read_kind(7);
+    publisher.publish(4, "t", 2, b"another");
+    assert_eq!(here.read_publish().payload, b"another");
+    assert_eq!(full.read_publish().payload, b"another");
+}

@@ -79,5 +79,6 @@ fn message(qos: QoS) -> Arc<Message> {
         timestamp_ms: 0,
         received: Instant::now(),
         origin: Origin::Local,
+        repeated: false,
     })
 }

@@ -36,8 +36,8 @@ pub(crate) struct Inbound {
     asked_now: usize,
     /// How many of `flows` are not held yet.
     routing: usize,
-    /// QoS 2 publishes that were being routed when an earlier run of the node died, by packet id.
-    /// At most as many as `flows` can be.
+    /// QoS 2 publishes that were routed and never answered, by packet id: an earlier run of the node
+    /// died, or they were refused and the client could not be told. Oldest first.
     unanswered: Vec<(u16, MessageId)>,
 }
 
@@ -171,8 +171,7 @@ impl Inbound {
     }
 
     /// Names the message of a QoS 2 flow that is about to be routed: `fresh`, or, for the repeat of
-    /// one that an earlier run of the node left unanswered, the name it had then. True: the name
-    /// is new.
+    /// one that was left unanswered, the name it had then. True: the name is new.
     ///
     /// Without DUP it is no repeat [MQTT-3.3.1-1]: the client has lost its state and means
     /// another message.
@@ -200,16 +199,37 @@ impl Inbound {
     }
 
     /// The journal goes on: it was answered or given up.
-    pub(crate) fn forget_unanswered(&mut self, packet_id: u16) {
+    /// True: there was such a flow.
+    pub(crate) fn forget_unanswered(&mut self, packet_id: u16) -> bool {
+        let before = self.unanswered.len();
         self.unanswered.retain(|(of, _)| *of != packet_id);
+        self.unanswered.len() < before
     }
 
-    /// The message was refused: its id is free, a repeat will be routed. True: it had a name.
-    pub(crate) fn on_refused(&mut self, flow: FlowId) -> Option<(Option<PublishAnswer>, bool)> {
+    /// The message was refused: its id is free, a repeat will be routed. A client that is not told
+    /// of it may repeat it, so its name is kept, for `max` of them; `over` hears which packet ids
+    /// nobody can repeat any more.
+    pub(crate) fn on_refused(
+        &mut self,
+        flow: FlowId,
+        told: bool,
+        max: u16,
+        mut over: impl FnMut(u16),
+    ) -> Option<PublishAnswer> {
         let index = self.find_flow(flow)?;
         let refused = self.remove(index)?;
+        let asked = refused.asked == self.run;
+        if let Some(message) = refused.message {
+            self.unanswered.push((flow.packet_id, message));
+        }
+        if told && asked && refused.qos2 && self.forget_unanswered(flow.packet_id) {
+            over(flow.packet_id);
+        }
+        if self.unanswered.len() > usize::from(max) {
+            over(self.unanswered.remove(0).0);
+        }
         let answer = if refused.qos2 { PublishAnswer::Pubrec } else { PublishAnswer::Puback };
-        Some(((refused.asked == self.run).then_some(answer), refused.message.is_some()))
+        asked.then_some(answer)
     }
 
     /// PUBREL: true if it ended a flow.

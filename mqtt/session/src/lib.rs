@@ -14,6 +14,7 @@ mod alias_error;
 mod alias_use;
 mod aliases_in;
 mod aliases_out;
+mod begun;
 mod close_cause;
 pub mod codec;
 mod connect_terms;
@@ -76,6 +77,7 @@ pub use crate::{
     alias_error::AliasError,
     alias_use::AliasUse,
     aliases_in::AliasesIn,
+    begun::Begun,
     close_cause::CloseCause,
     connect_terms::ConnectTerms,
     delivered::Delivered,

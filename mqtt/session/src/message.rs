@@ -36,6 +36,8 @@ pub struct Message {
     pub received: Instant,
     /// How it came into the cluster.
     pub origin: Origin,
+    /// It was routed before under this id and not answered, so some destinations may have had it.
+    pub repeated: bool,
 }
 
 impl Message {

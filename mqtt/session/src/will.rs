@@ -82,6 +82,7 @@ impl Will {
             timestamp_ms,
             received: now,
             origin: Origin::Local,
+            repeated: false,
         }
     }
 }

@@ -18,6 +18,7 @@ fn message(id: u8) -> Arc<Message> {
         timestamp_ms: wall_ms(),
         received: Instant::now(),
         origin: Origin::Local,
+        repeated: false,
     })
 }
 

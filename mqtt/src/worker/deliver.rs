@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use ntex_bytes::BytePages;
 use spanmq_session::{
-    AliasUse, Delivered, DropReason, MatchedOptions, Message, Outgoing, OutgoingPublish,
+    AliasUse, Delivered, DropReason, MatchedOptions, Message, Outgoing, OutgoingPublish, QoS,
 };
 
 use super::Worker;
@@ -94,7 +94,14 @@ impl Worker {
         if slot.got.as_ref().is_some_and(|got| got.contains(&message.id)) {
             return None;
         }
+        let once = message.qos.min(options.qos) == QoS::ExactlyOnce;
+        if once && message.repeated && self.recent.had(message.id, key) {
+            return None;
+        }
         let delivered = slot.session.deliver(self.now, message, options, &mut self.scratch.ops);
+        if once && !matches!(delivered, Delivered::Dropped(_)) {
+            self.recent.note(message.id, key);
+        }
         if slot.moving.is_some() && !matches!(delivered, Delivered::Dropped(_)) {
             slot.note_got(message.id);
         }

@@ -19,6 +19,7 @@ mod packets;
 mod parked;
 mod publish;
 mod queries;
+mod recent;
 mod retained;
 pub(crate) mod slot;
 mod subscribe;
@@ -86,6 +87,7 @@ pub(crate) struct Worker {
     routes_visible: u64,
     parked: VecDeque<Parked>,
     waiting: Waiting,
+    recent: recent::Recent,
     subacks: Vec<PendingSuback>,
     route_waiters: Vec<(u64, oneshot::Sender<bool>)>,
     flusher: Rc<Flusher>,
@@ -162,6 +164,7 @@ impl Worker {
             routes_visible: 0,
             parked: VecDeque::new(),
             waiting: Waiting::default(),
+            recent: recent::Recent::default(),
             subacks: Vec::new(),
             route_waiters: Vec::new(),
             flusher: Rc::default(),

@@ -156,7 +156,7 @@ impl Worker {
     }
 
     /// Notes in the journal under which id a QoS 2 publish is routed, so that a repeat after a
-    /// crash gets the same one. True: it was noted.
+    /// crash or a refusal gets the same one. True: it was noted.
     fn begin_routing(
         &mut self,
         key: SlotKey,
@@ -165,11 +165,10 @@ impl Worker {
         message: &mut Message,
     ) -> bool {
         let Some(slot) = self.slots.get_mut(key) else { return false };
-        let (id, noted) =
-            slot.session.begin_routing(flow, is_dup, message.id, &mut self.scratch.ops);
-        message.id = id;
+        let begun = slot.session.begin_routing(flow, is_dup, message.id, &mut self.scratch.ops);
+        (message.id, message.repeated) = (begun.message, begun.repeated);
         self.journal(key);
-        noted && self.has_store()
+        begun.noted && self.has_store()
     }
 
     /// The topic of a PUBLISH, with its alias resolved; the last one is shared, not made anew.
@@ -279,6 +278,7 @@ impl Worker {
             timestamp_ms: crate::shared::wall_ms(),
             received: self.now,
             origin: Origin::Local,
+            repeated: false,
         };
         self.shared.config.rules.limit_life(&mut message.properties);
         Some((message, conn.number))

@@ -13,6 +13,8 @@ use crate::codec::kind;
 use crate::mail::{Delivery, SlotKey, TicketAddress};
 use crate::ports::{Done, Forward, LinkForward, Outcome, Outcomes};
 
+const NOT_AUTHORIZED: u8 = 0x87;
+
 /// A batch that came from outside of the workers and waits for its answers.
 pub(crate) struct OuterBatch {
     outcomes: Vec<Outcome>,
@@ -150,10 +152,17 @@ impl Worker {
     ) {
         let Some(slot) = self.slots.get_mut(key) else { return };
         let mut ops = std::mem::take(&mut self.scratch.ops);
+        let is_v5 = slot.conn.as_ref().is_some_and(|conn| conn.version().is_v5());
+        // 3.1.1 cannot be told a refusal; for missing rights it gets a plain answer, so that it
+        // does not send again and again [MQTT-3.3.5-2]; for a quota it gets none, and may.
+        let can_tell = |code| is_v5 || code == NOT_AUTHORIZED;
         let (answer, code) = match outcome {
             Outcome::Held => (slot.session.publish_held(flow, &mut ops), 0),
             Outcome::NoSubscribers => (slot.session.publish_held(flow, &mut ops), 0x10),
-            Outcome::Refused(code) => (slot.session.publish_refused(flow, &mut ops), code),
+            Outcome::Refused(code) => {
+                let answer = slot.session.publish_refused(flow, can_tell(code), &mut ops);
+                (answer.filter(|_| can_tell(code)), code)
+            }
         };
         self.scratch.ops = ops;
         self.journal(key);
@@ -164,10 +173,6 @@ impl Worker {
             PublishAnswer::Puback => kind::PUBACK,
             PublishAnswer::Pubrec => kind::PUBREC,
         });
-        // 3.1.1 cannot be told a refusal; for missing rights it gets a plain answer, so that it
-        // does not send again and again [MQTT-3.3.5-2]; for a quota it gets none, and may.
-        let silent = !conn.version().is_v5() && code >= 0x80 && code != 0x87;
-        let packet = packet.filter(|_| !silent);
         let Some(id) = std::num::NonZeroU16::new(flow.packet_id) else { return };
         conn.answer(flow, ReadyAnswer { packet, id, code });
     }

@@ -93,6 +93,7 @@ pub(crate) fn to_message(link: Arc<str>, record: MessageRecord) -> Option<Messag
         timestamp_ms,
         received: now.checked_sub(age).unwrap_or(now),
         origin: Origin::Link(link),
+        repeated: false,
     })
 }
 
@@ -118,6 +119,7 @@ pub(crate) fn answer(
         timestamp_ms: now_ms(),
         received: Instant::now(),
         origin: Origin::Local,
+        repeated: false,
     })
 }
 

@@ -19,6 +19,7 @@ struct Record<'a> {
     topic: &'a str,
     #[serde(borrow)]
     payload: Raw<'a>,
+    /// Bits 0 and 1: the QoS; bit 3 (DUP in a PUBLISH): [`Message::repeated`].
     qos: u8,
     retain: bool,
     properties: std::borrow::Cow<'a, Properties>,
@@ -35,6 +36,8 @@ struct Record<'a> {
     #[serde(borrow)]
     link: Option<&'a str>,
 }
+
+const REPEATED: u8 = 1 << 3;
 
 /// Bytes that are written in one piece; a plain slice would go byte by byte.
 #[derive(Deserialize)]
@@ -61,7 +64,7 @@ pub fn encode_message(
         id: message.id.0,
         topic: &message.topic,
         payload: Raw(&message.payload),
-        qos: message.qos.as_u8(),
+        qos: message.qos.as_u8() | if message.repeated { REPEATED } else { 0 },
         retain: message.retain,
         properties: std::borrow::Cow::Borrowed(&message.properties),
         from: &message.from,
@@ -97,7 +100,8 @@ pub fn decode_message(
         id: MessageId(record.id),
         topic: TopicName::new(record.topic).map_err(|_| invalid("topic"))?,
         payload: Bytes::copy_from_slice(record.payload.0),
-        qos: QoS::from_u8(record.qos).ok_or(invalid("qos"))?,
+        qos: QoS::from_u8(record.qos & !REPEATED).ok_or(invalid("qos"))?,
+        repeated: record.qos & REPEATED != 0,
         retain: record.retain,
         from: Arc::from(record.from),
         publisher: Publisher {

@@ -80,7 +80,7 @@ fn packet(
             session.on_pubrel(packet_id, ops);
             flows.pop().into_iter().for_each(|flow| {
                 session.publish_held(flow, ops);
-                session.publish_refused(flow, ops);
+                session.publish_refused(flow, detail & 1 == 0, ops);
             });
         }
         _ => {

@@ -92,7 +92,7 @@ impl Publisher {
         }
         let (flow, number) = self.routing.remove(usize::from(detail) % self.routing.len());
         if detail > 200 {
-            if session.publish_refused(flow, ops).is_some() {
+            if session.publish_refused(flow, true, ops).is_some() {
                 self.open.remove(&flow.packet_id);
             }
             return;

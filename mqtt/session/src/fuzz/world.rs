@@ -360,6 +360,7 @@ pub(super) fn message(now: Instant, number: u32, qos: QoS, detail: u8) -> Messag
         timestamp_ms: 0,
         received: now,
         origin: Origin::Local,
+        repeated: false,
     }
 }
 

@@ -2,7 +2,7 @@ use std::time::Instant;
 
 use super::Session;
 use crate::{
-    FlowId, InboundDecision, JournalOp, MessageId, PublishAnswer, PubrelOutcome, QoS, reason,
+    Begun, FlowId, InboundDecision, JournalOp, MessageId, PublishAnswer, PubrelOutcome, QoS, reason,
 };
 
 impl Session {
@@ -48,24 +48,24 @@ impl Session {
         });
     }
 
-    /// The id of the message of a flow that is to be routed: `fresh`, or the one that an earlier run
-    /// of the node gave it. True: the flow is now in the journal, whose op must come before those
-    /// of any destination.
+    /// The id of the message of a flow that is to be routed: `fresh`, or the one under which it was
+    /// routed before without an answer. The op, if there is one, must come before those of any
+    /// destination.
     pub fn begin_routing(
         &mut self,
         flow: FlowId,
         is_dup: bool,
         fresh: MessageId,
         ops: &mut Vec<JournalOp>,
-    ) -> (MessageId, bool) {
+    ) -> Begun {
         if flow.qos != QoS::ExactlyOnce || !self.is_persistent() {
-            return (fresh, false);
+            return Begun { message: fresh, repeated: false, noted: false };
         }
         let (message, is_new) = self.inbound.name(flow, is_dup, fresh);
         if is_new {
             ops.push(JournalOp::Qos2Begun { packet_id: flow.packet_id, message });
         }
-        (message, true)
+        Begun { message, repeated: !is_new, noted: true }
     }
 
     /// Whether the shell should read no more from this client for now: half of what a 3.1.1
@@ -93,17 +93,22 @@ impl Session {
     }
 
     /// The message was refused (rights, quota, nobody holds it). v5: send the answer with the
-    /// failure code; 3.1.1: send nothing, or close.
+    /// failure code; 3.1.1: send nothing, or close. `told`: the client will hear of it, if it is
+    /// there, and not repeat the message.
     pub fn publish_refused(
         &mut self,
         flow: FlowId,
+        told: bool,
         ops: &mut Vec<JournalOp>,
     ) -> Option<PublishAnswer> {
-        let (answer, was_named) = self.inbound.on_refused(flow)?;
-        if was_named {
-            self.log(ops, || JournalOp::Qos2Done { packet_id: flow.packet_id });
-        }
-        answer.filter(|_| self.is_connected())
+        let (journaled, is_connected) = (self.is_persistent(), self.is_connected());
+        let max = self.limits.receive_max.max(self.limits.receive_v3_max);
+        let answer = self.inbound.on_refused(flow, told && is_connected, max, |packet_id| {
+            if journaled {
+                ops.push(JournalOp::Qos2Done { packet_id });
+            }
+        });
+        answer.filter(|_| is_connected)
     }
 
     /// PUBREL of the client. One for an unknown id is answered all the same: it is the repeat of

@@ -35,6 +35,7 @@ fn rich(now: Instant) -> Message {
             version: crate::ProtocolVersion::V5,
         },
         origin: Origin::Link("eu".into()),
+        repeated: false,
         ..message(7, QOS2)
     }
 }
@@ -104,6 +105,14 @@ fn the_bytes_of_an_export_never_change() {
     let bytes = encode_export(&export, now).unwrap();
     assert_eq!(hex(&bytes), EXPORT);
     assert_eq!(decode_export(&bytes, now).unwrap(), export);
+}
+
+#[test]
+fn that_a_message_may_be_a_repeat_travels_with_it() {
+    let (now, mut bytes) = (Instant::now(), Vec::new());
+    let message = Message { repeated: true, ..rich(now) };
+    encode_message(&message, now, &mut bytes).unwrap();
+    assert_eq!(decode_message(&bytes, now, Duration::ZERO).unwrap(), message);
 }
 
 #[test]

@@ -67,7 +67,7 @@ fn a_qos_2_packet_id_is_remembered_over_a_reconnect() {
 fn a_refused_qos_2_publish_leaves_its_packet_id_free() {
     let mut rig = Rig::clean();
     let flow = rig.route(1, QOS2);
-    assert_eq!(rig.session.publish_refused(flow, &mut rig.ops), Some(PublishAnswer::Pubrec));
+    assert_eq!(rig.session.publish_refused(flow, true, &mut rig.ops), Some(PublishAnswer::Pubrec));
     assert_eq!(rig.pubrel(1), PubrelOutcome::Unknown);
     rig.route(1, QOS2);
 }

@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use super::rig::{QOS1, QOS2, Rig, filter, message, meta, v5};
 use crate::{
-    DropReason, Entry, JournalOp, Limits, ReplayError, Session, SessionExpiry, SubscriptionIds,
-    SubscriptionOptions, in_flight_messages,
+    Begun, DropReason, Entry, JournalOp, Limits, MessageId, ReplayError, Session, SessionExpiry,
+    SubscriptionIds, SubscriptionOptions, in_flight_messages,
 };
 
 fn replay(ops: &[JournalOp]) -> Result<Session, ReplayError> {
@@ -44,8 +44,8 @@ fn left_unanswered() -> (Rig, crate::MessageId) {
     let mut rig = Rig::persistent();
     let flow = rig.route(7, QOS2);
     let fresh = message(1, QOS2).id;
-    let (named, journaled) = rig.session.begin_routing(flow, false, fresh, &mut rig.ops);
-    assert_eq!((named, journaled), (fresh, true));
+    let begun = rig.session.begin_routing(flow, false, fresh, &mut rig.ops);
+    assert_eq!(begun, Begun { message: fresh, repeated: false, noted: true });
     assert_eq!(rig.ops.last(), Some(&JournalOp::Qos2Begun { packet_id: 7, message: fresh }));
     rig.session = replay(&rig.ops).unwrap();
     assert_eq!(replay(&rig.session.snapshot()).unwrap().snapshot(), rig.session.snapshot());
@@ -60,7 +60,8 @@ fn the_repeat_of_a_qos_2_publish_that_a_dead_node_left_unanswered_keeps_its_name
     let flow = rig.route(7, QOS2);
     rig.ops.clear();
     let fresh = message(2, QOS2).id;
-    assert_eq!(rig.session.begin_routing(flow, true, fresh, &mut rig.ops), (before, true));
+    let begun = rig.session.begin_routing(flow, true, fresh, &mut rig.ops);
+    assert_eq!(begun, Begun { message: before, repeated: true, noted: true });
     assert_eq!(rig.ops, [], "the journal knows it");
     rig.session.publish_held(flow, &mut rig.ops);
     assert_eq!(rig.ops, [JournalOp::Qos2Received { packet_id: 7 }]);
@@ -72,10 +73,61 @@ fn without_dup_it_is_another_message() {
     let (mut rig, _) = left_unanswered();
     let flow = rig.route(7, QOS2);
     let fresh = message(2, QOS2).id;
-    assert_eq!(rig.session.begin_routing(flow, false, fresh, &mut rig.ops), (fresh, true));
-    rig.session.publish_refused(flow, &mut rig.ops);
+    let begun = rig.session.begin_routing(flow, false, fresh, &mut rig.ops);
+    assert_eq!(begun, Begun { message: fresh, repeated: false, noted: true });
+    rig.session.publish_refused(flow, true, &mut rig.ops);
     assert_eq!(rig.ops.last(), Some(&JournalOp::Qos2Done { packet_id: 7 }));
     assert!(!rig.session.snapshot().iter().any(|op| matches!(op, JournalOp::Qos2Begun { .. })));
+}
+
+// [MQTT-4.3.3-10]
+#[test]
+fn the_repeat_of_a_qos_2_publish_whose_refusal_nobody_heard_keeps_its_name() {
+    let mut rig = Rig::persistent();
+    let flow = rig.route(7, QOS2);
+    let first = message(1, QOS2).id;
+    rig.session.begin_routing(flow, false, first, &mut rig.ops);
+    rig.ops.clear();
+    rig.session.publish_refused(flow, false, &mut rig.ops);
+    assert_eq!(rig.ops, [], "the journal keeps its name");
+    assert!(
+        rig.session.snapshot().contains(&JournalOp::Qos2Begun { packet_id: 7, message: first })
+    );
+    rig.reconnect();
+    let flow = rig.route(7, QOS2);
+    let begun = rig.session.begin_routing(flow, true, message(2, QOS2).id, &mut rig.ops);
+    assert_eq!(begun, Begun { message: first, repeated: true, noted: true });
+    rig.session.publish_refused(flow, true, &mut rig.ops);
+    let last = rig.ops.last();
+    assert_eq!(last, Some(&JournalOp::Qos2Done { packet_id: 7 }), "now it has been told");
+    let flow = rig.route(7, QOS2);
+    let begun = rig.session.begin_routing(flow, true, message(3, QOS2).id, &mut rig.ops);
+    assert!(!begun.repeated, "another message, whatever the flag says");
+}
+
+#[test]
+fn a_refusal_before_routing_that_was_told_ends_what_could_be_repeated() {
+    let (mut rig, _) = left_unanswered();
+    let flow = rig.route(7, QOS2);
+    rig.ops.clear();
+    rig.session.publish_refused(flow, true, &mut rig.ops);
+    assert_eq!(rig.ops, [JournalOp::Qos2Done { packet_id: 7 }]);
+}
+
+#[test]
+fn names_of_refused_messages_are_kept_for_as_many_as_a_client_may_have_open() {
+    let mut rig = Rig::persistent();
+    let max = Limits::default().receive_max.max(Limits::default().receive_v3_max);
+    for packet_id in 1..=max + 1 {
+        let flow = rig.route(packet_id, QOS2);
+        let fresh = MessageId(u128::from(packet_id).to_be_bytes());
+        rig.session.begin_routing(flow, false, fresh, &mut rig.ops);
+        rig.session.publish_refused(flow, false, &mut rig.ops);
+    }
+    assert_eq!(rig.ops.last(), Some(&JournalOp::Qos2Done { packet_id: 1 }));
+    let names = rig.session.snapshot();
+    let names = names.iter().filter(|op| matches!(op, JournalOp::Qos2Begun { .. }));
+    assert_eq!(names.count(), usize::from(max));
 }
 
 #[test]

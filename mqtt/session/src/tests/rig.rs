@@ -31,6 +31,7 @@ pub(super) fn message(number: u8, qos: QoS) -> Message {
         timestamp_ms: 1_700_000_000_000,
         received: Instant::now(),
         origin: Origin::Local,
+        repeated: false,
     }
 }
 
