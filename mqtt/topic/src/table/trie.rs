@@ -25,8 +25,10 @@ use node::Node;
 const ROOT: u32 = 0;
 /// No child, no entry.
 const NONE: u32 = u32::MAX;
-/// Marks a child as a leaf; the other bits number its entry.
+/// Marks a child as a leaf; the other bits number its entry, or its deep form.
 const LEAF: u32 = 1 << 31;
+/// Marks a leaf with a deep form, which is compared in place of its text.
+const DEEP: u32 = 1 << 30;
 /// The `+` edge, in place of an interned word.
 const PLUS: LevelId = LevelId::MAX;
 /// A word of the name that no edge carries.
@@ -45,7 +47,8 @@ fn is_leaf(child: u32) -> bool {
 }
 
 fn number(count: usize) -> u32 {
-    u32::try_from(count).ok().filter(|n| n & LEAF == 0).expect("memory ends before 2^31 filters")
+    let number = u32::try_from(count).ok().filter(|n| n & (LEAF | DEEP) == 0);
+    number.expect("memory ends before 2^30 filters")
 }
 
 /// Stores an item in a free place, or in a new one.
@@ -221,28 +224,32 @@ impl<V> WildTrie<V> {
         deep_name: &mut Option<Box<DeepName>>,
         found: &mut impl FnMut(&TopicFilter, &V),
     ) {
-        fetch(leaves, |(entry, text_at)| match self.deep_filter(*entry) {
+        fetch(leaves, |(leaf, text_at)| match self.deep_filter(*leaf) {
             Some(deep) => deep.touch(),
             None => {
-                let text = self.entry(*entry).0.as_bytes();
+                let text = self.entry(*leaf).0.as_bytes();
                 text.get(*text_at as usize).copied().map_or(0, u32::from)
             }
         });
-        for (entry, text_at) in leaves {
-            let matches = match self.deep_filter(*entry) {
+        // Most of all leaves may match: their entries are fetched together too.
+        let mut hits = SmallVec::<[u32; AHEAD]>::new();
+        for (leaf, text_at) in leaves {
+            let (entry, matches) = match self.deep_filter(*leaf) {
                 Some(deep) => {
-                    deep_name.get_or_insert_with(|| DeepName::new(name, &self.keys)).matches(deep)
+                    let name = deep_name.get_or_insert_with(|| DeepName::new(name, &self.keys));
+                    (deep.entry, name.matches(deep))
                 }
                 None => {
-                    let tail = self.entry(*entry).0.get(*text_at as usize..);
-                    tail.is_some_and(|tail| rest_matches(name_rest, tail))
+                    let tail = self.entry(*leaf).0.get(*text_at as usize..);
+                    (*leaf, tail.is_some_and(|tail| rest_matches(name_rest, tail)))
                 }
             };
             if matches {
-                let (filter, value) = self.entry(*entry);
-                found(filter, value);
+                hits.push(entry);
             }
         }
+        fetch(&hits, |entry| u32::from(self.entries[*entry as usize].is_some()));
+        self.give(hits.into_iter(), found);
     }
 
     /// Follows the first word of `rest` from all `open` nodes: nodes go to `next`, leaves are
@@ -290,10 +297,23 @@ impl<V> WildTrie<V> {
         self.entries[entry as usize].as_ref().expect("the trie names only entries in use")
     }
 
-    fn deep_filter(&self, entry: u32) -> Option<&DeepFilter> {
-        // Most tables have none: spare them the fetch.
-        let at = if self.deep.is_empty() { NONE } else { self.deep_at[entry as usize] };
-        self.deep.get(at as usize)
+    /// The deep form of a leaf, if that is what its number names.
+    fn deep_filter(&self, leaf: u32) -> Option<&DeepFilter> {
+        if leaf & DEEP == 0 { None } else { self.deep.get((leaf ^ DEEP) as usize) }
+    }
+
+    /// The child that stands for an entry.
+    fn leaf(&self, entry: u32) -> u32 {
+        match self.deep_at[entry as usize] {
+            NONE => LEAF | entry,
+            deep => LEAF | DEEP | deep,
+        }
+    }
+
+    /// The entry of a leaf.
+    fn entry_of(&self, child: u32) -> u32 {
+        let leaf = child & !LEAF;
+        self.deep_filter(leaf).map_or(leaf, |deep| deep.entry)
     }
 
     fn value_mut(&mut self, entry: u32) -> &mut V {
@@ -330,7 +350,7 @@ impl<V> WildTrie<V> {
                 return None;
             }
             if is_leaf(child) {
-                let entry = child ^ LEAF;
+                let entry = self.entry_of(child);
                 let same = *self.entry(entry).0 == *filter;
                 return same.then_some((entry, Place::Leaf { node: at, level }));
             }
@@ -343,15 +363,19 @@ impl<V> WildTrie<V> {
         let entry = self.take_slot(filter.clone(), value);
         let mut at = ROOT;
         while let Some((level, child)) = self.hang(at, &filter, entry) {
-            at = if is_leaf(child) { self.push_down(at, level, child ^ LEAF) } else { child };
+            at = if is_leaf(child) {
+                self.push_down(at, level, self.entry_of(child))
+            } else {
+                child
+            };
         }
         entry
     }
 
     fn take_slot(&mut self, filter: TopicFilter, value: V) -> u32 {
-        let deep = DeepFilter::new(&filter, &self.keys);
-        let deep = deep.map_or(NONE, |deep| put(&mut self.deep, &mut self.free_deep, deep));
         let entry = put(&mut self.entries, &mut self.free_entries, Some((filter, value)));
+        let deep = DeepFilter::new(&self.entry(entry).0, entry, &self.keys);
+        let deep = deep.map_or(NONE, |deep| put(&mut self.deep, &mut self.free_deep, deep));
         self.deep_at.resize(self.entries.len(), NONE);
         self.deep_at[entry as usize] = deep;
         entry
@@ -377,7 +401,7 @@ impl<V> WildTrie<V> {
             return Some((level, child));
         }
         let level = if level == PLUS { PLUS } else { self.levels.acquire(word) };
-        self.attach(at, level, LEAF | entry);
+        self.attach(at, level, self.leaf(entry));
         None
     }
 
@@ -429,11 +453,11 @@ impl<V> WildTrie<V> {
             let node = self.node(at).clone();
             if node.is_empty() {
                 self.detach(node.parent, node.level);
-            } else if let Some(entry) = node.only_entry() {
+            } else if let Some(entry) = node.only_entry(|entry| self.leaf(entry)) {
                 if node.first != NONE {
                     self.detach(at, node.first_level);
                 }
-                self.attach(node.parent, node.level, LEAF | entry);
+                self.attach(node.parent, node.level, entry);
             } else {
                 return;
             }

@@ -3,7 +3,7 @@
 //! 100,000 filters of random `+` and literals stay open nearly to their end, and then each text
 //! costs a cache miss and a mispredicted branch for every `+` (SECURITY-REQUIREMENTS L6). Instead
 //! each such filter has the mask of its literal levels and the sum of their keyed hashes. A name
-//! has the sums of each group of six levels, for each of the 64 masks of that group; a filter adds
+//! has the sums of each group of eight levels, for each of the 256 masks of that group; a filter adds
 //! up what its own mask selects of each group and compares once.
 //!
 //! The sum is of SipHashes with a random key of this table, which no client can see or search
@@ -19,11 +19,9 @@ const LEVELS_MAX: usize = 128;
 const LEVELS_MIN: usize = 12;
 const PLUS_MIN: u32 = 3;
 
-/// Levels of a group: with six, all sums of a name fit into the first-level cache (11 KiB).
-const GROUP: usize = 6;
-/// Levels of half a mask, and the groups in it.
-const HALF: usize = 64;
-const HALF_GROUPS: usize = HALF.div_ceil(GROUP);
+/// Levels of a group: with eight, the sums of a name (32 KiB) still fit into the first-level cache.
+const GROUP: usize = 8;
+const GROUPS: usize = LEVELS_MAX / GROUP;
 
 fn words(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
@@ -47,17 +45,19 @@ impl Keys {
 /// What is compared of a deep filter.
 #[derive(Clone)]
 pub(super) struct DeepFilter {
-    /// Bit n: level n is a literal.
-    literals: [u64; 2],
+    /// Bit n of byte m: level 8m + n is a literal.
+    literals: [u8; GROUPS],
     sum: u64,
     /// Without a closing `#`.
     levels: u8,
     open_end: bool,
+    /// Whose filter it is.
+    pub(super) entry: u32,
 }
 
 impl DeepFilter {
     /// None when comparing the text is as good.
-    pub(super) fn new(filter: &str, keys: &Keys) -> Option<Self> {
+    pub(super) fn new(filter: &str, entry: u32, keys: &Keys) -> Option<Self> {
         let (fixed, open_end) = match filter.strip_suffix("/#") {
             Some(fixed) => (fixed, true),
             None => (filter, false),
@@ -66,14 +66,14 @@ impl DeepFilter {
         if !(LEVELS_MIN..=LEVELS_MAX).contains(&levels) {
             return None;
         }
-        let (mut literals, mut sum) = ([0_u64; 2], 0_u64);
+        let (mut literals, mut sum) = ([0_u8; GROUPS], 0_u64);
         for (at, word) in words(fixed).enumerate().filter(|(_, word)| *word != "+") {
-            literals[at / HALF] |= 1 << (at % HALF);
+            literals[at / GROUP] |= 1 << (at % GROUP);
             sum = sum.wrapping_add(keys.level(at, word));
         }
         let levels = u8::try_from(levels).ok()?;
-        let plus = u32::from(levels) - literals.iter().map(|half| half.count_ones()).sum::<u32>();
-        (plus >= PLUS_MIN).then_some(Self { literals, sum, levels, open_end })
+        let plus = u32::from(levels) - literals.iter().map(|group| group.count_ones()).sum::<u32>();
+        (plus >= PLUS_MIN).then_some(Self { literals, sum, levels, open_end, entry })
     }
 
     /// Something to read, see [`fetch`](super::fetch).
@@ -85,21 +85,17 @@ impl DeepFilter {
 /// A topic name, made ready for comparison with many deep filters.
 pub(super) struct DeepName {
     levels: usize,
-    groups: [[[u64; 1 << GROUP]; HALF_GROUPS]; LEVELS_MAX / HALF],
+    groups: [[u64; 1 << GROUP]; GROUPS],
 }
 
 impl DeepName {
     pub(super) fn new(name: &str, keys: &Keys) -> Box<Self> {
-        let mut this = Box::new(Self {
-            levels: 0,
-            groups: [[[0; 1 << GROUP]; HALF_GROUPS]; LEVELS_MAX / HALF],
-        });
+        let mut this = Box::new(Self { levels: 0, groups: [[0; 1 << GROUP]; GROUPS] });
         for (at, word) in words(name).enumerate() {
             this.levels += 1;
-            let Some(half) = this.groups.get_mut(at / HALF) else { continue };
-            let group = &mut half[at % HALF / GROUP];
+            let Some(group) = this.groups.get_mut(at / GROUP) else { continue };
             let sum = keys.level(at, word);
-            let bit = 1 << (at % HALF % GROUP);
+            let bit = 1 << (at % GROUP);
             for mask in bit..2 * bit {
                 group[mask] = group[mask - bit].wrapping_add(sum);
             }
@@ -113,17 +109,10 @@ impl DeepName {
         if if filter.open_end { self.levels < levels } else { self.levels != levels } {
             return false;
         }
-        let mut sum = 0_u64;
-        for (half, groups) in filter.literals.iter().zip(&self.groups) {
-            let mut mask = *half;
-            for group in groups {
-                if mask == 0 {
-                    break;
-                }
-                sum = sum.wrapping_add(group[(mask % (1 << GROUP)) as usize]);
-                mask >>= GROUP;
-            }
-        }
+        let groups = self.groups.iter().zip(filter.literals);
+        let groups = groups.take(levels.div_ceil(GROUP));
+        let sums = groups.map(|(group, literals)| group[usize::from(literals)]);
+        let sum = sums.fold(0_u64, u64::wrapping_add);
         sum == filter.sum
     }
 }
@@ -135,7 +124,7 @@ mod tests {
 
     fn agrees(name: &str, filter: &str) -> bool {
         let keys = Keys::default();
-        let deep = DeepFilter::new(filter, &keys).expect(filter);
+        let deep = DeepFilter::new(filter, 0, &keys).expect(filter);
         let answer = DeepName::new(name, &keys).matches(&deep);
         assert_eq!(answer, matches(name, filter), "{name} {filter}");
         answer
@@ -167,7 +156,9 @@ mod tests {
             words[levels - 1] = "z";
             assert!(!agrees(&name, &words.join("/")));
         }
-        assert!(DeepFilter::new(&vec!["+"; LEVELS_MAX + 1].join("/"), &Keys::default()).is_none());
+        assert!(
+            DeepFilter::new(&vec!["+"; LEVELS_MAX + 1].join("/"), 0, &Keys::default()).is_none()
+        );
         assert!(agrees(
             &vec!["a"; LEVELS_MAX + 9].join("/"),
             &format!("{}/#", vec!["+"; LEVELS_MAX].join("/"))
@@ -177,7 +168,7 @@ mod tests {
     #[test]
     fn what_is_cheap_as_text_stays_text() {
         let keys = Keys::default();
-        assert!(DeepFilter::new("+/+/+/+/#", &keys).is_none());
-        assert!(DeepFilter::new("a/b/c/d/e/f/g/h/i/j/+/+/m", &keys).is_none());
+        assert!(DeepFilter::new("+/+/+/+/#", 0, &keys).is_none());
+        assert!(DeepFilter::new("a/b/c/d/e/f/g/h/i/j/+/+/m", 0, &keys).is_none());
     }
 }

@@ -1,6 +1,6 @@
 //! A place in the trie: how far the text is read there, and where it goes on.
 
-use super::{LEAF, NONE, UNKNOWN, is_leaf};
+use super::{NONE, UNKNOWN, is_leaf};
 use crate::levels::LevelId;
 
 #[derive(Clone)]
@@ -39,15 +39,15 @@ impl Node {
         [self.plus, self.here, self.hash, self.first] == [NONE; 4] && self.spilled == 0
     }
 
-    /// The single entry below this node, if there is just one and it is near.
-    pub(super) fn only_entry(&self) -> Option<u32> {
+    /// The leaf of the single entry below this node, if there is just one and it is near.
+    pub(super) fn only_entry(&self, leaf: impl Fn(u32) -> u32) -> Option<u32> {
         let mut held = [self.here, self.hash, self.plus, self.first]
             .into_iter()
             .enumerate()
             .filter(|(_, c)| *c != NONE);
         match (held.next(), held.next(), self.spilled) {
-            (Some((place, child)), None, 0) if place < 2 => Some(child),
-            (Some((_, child)), None, 0) if is_leaf(child) => Some(child ^ LEAF),
+            (Some((place, child)), None, 0) if place < 2 => Some(leaf(child)),
+            (Some((_, child)), None, 0) if is_leaf(child) => Some(child),
             _ => None,
         }
     }
