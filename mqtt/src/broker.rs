@@ -9,6 +9,7 @@ use ntex_net::DefaultRuntime;
 use ntex_rt::{Arbiter, System};
 use parking_lot::Mutex;
 use spanmq_session::{Limits, Message, Session};
+use spanmq_state::NodeId;
 use tokio::sync::oneshot;
 
 use crate::config::{BrokerConfig, Durability, ListenerConfig, Transport};
@@ -276,32 +277,32 @@ impl BrokerHandle {
         fits
     }
 
-    fn send_from_peer(&self, lane: u64, batch: Vec<Forward>, done: Done<Outcomes>) {
+    fn send_from_peer(&self, from: NodeId, lane: u64, batch: Vec<Forward>, done: Done<Outcomes>) {
         let mailbox = self.worker(lane);
         let bytes = batch.iter().map(|forward| forward.message.payload.len()).sum();
         if self.has_room(mailbox, batch.len(), bytes) {
-            mailbox.send(Mail::FromPeer { batch, done });
+            mailbox.send(Mail::FromPeer { from, batch, done });
         } else {
             done.answer(Outcomes::All(Outcome::Refused(QUOTA_EXCEEDED)));
         }
     }
 
-    /// Delivers what another node forwarded to sessions of this node. Order is kept per lane, so
+    /// Delivers what the node `from` forwarded to sessions of this node. Order is kept per lane, so
     /// a batch should hold the messages of lanes that go to the same worker; it goes by the first.
-    pub fn receive_peer(&self, batch: Vec<Forward>, done: Done<Outcomes>) {
+    pub fn receive_peer(&self, from: NodeId, batch: Vec<Forward>, done: Done<Outcomes>) {
         let Some(first) = batch.first() else {
             return done.answer(Outcomes::Each(Vec::new()));
         };
         let lane = first.lane;
         if batch.iter().all(|forward| forward.lane == lane) || self.0.shared.workers.len() == 1 {
-            self.send_from_peer(lane, batch, done);
+            self.send_from_peer(from, lane, batch, done);
         } else {
-            self.receive_mixed(batch, done);
+            self.receive_mixed(from, batch, done);
         }
     }
 
     /// A batch of several lanes: one part per worker, one answer when all parts are held.
-    fn receive_mixed(&self, batch: Vec<Forward>, done: Done<Outcomes>) {
+    fn receive_mixed(&self, from: NodeId, batch: Vec<Forward>, done: Done<Outcomes>) {
         let workers = self.0.shared.workers.len();
         let total = batch.len();
         let mut parts: Vec<(Vec<usize>, Vec<Forward>)> =
@@ -323,7 +324,7 @@ impl BrokerHandle {
             let done = Done::new(move |outcomes: Option<Outcomes>| {
                 gather.lock().add(&indexes, outcomes.as_ref());
             });
-            self.send_from_peer(lane, part, done);
+            self.send_from_peer(from, lane, part, done);
         }
     }
 

@@ -7,7 +7,8 @@
 //!    noted there. (This node may be known for the same filters already, through other clients.)
 //! 3. This node takes the subscriptions, buffers what it gets for them, and waits until their
 //!    routes are visible everywhere.
-//! 4. Fences to the former owner: after these it gets nothing that this node does not get too.
+//! 4. Fences to the former owner: after these it gets nothing that this node does not get too. Nodes
+//!    that cannot reach it are told to it: what they bring later follows the session (`left_behind`).
 //! 5. It hands a copy over; the buffer follows, but for what the session has got already.
 //! 6. The copy is in the store here before `Installed` says so; the former owner keeps its own
 //!    until then. So a crash at any point leaves the session with one of them.
@@ -33,7 +34,7 @@ use tokio::sync::oneshot;
 use crate::config::Orphans;
 use crate::directory::{Claimed, Install, abandon, install};
 use crate::mail::Mail;
-use crate::ports::{Client, Done, Forward};
+use crate::ports::{Client, Done, Forward, Outcome, Outcomes};
 use crate::shared::{Shared, random_u64, wall_ms};
 use crate::worker::moving::{Barrier, Left, Subscriptions};
 use crate::worker::{WorkerCell, from_stored};
@@ -81,8 +82,8 @@ pub(crate) async fn take_from_node(
     }
     let mut left = None;
     if frozen.is_some() {
-        fence_all(shared, previous.node).await;
-        let bytes = peers.take_over(previous, client_id.clone(), epoch).await;
+        let owing = fence_all(shared, previous.node).await;
+        let bytes = peers.take_over(previous, client_id.clone(), epoch, owing).await;
         left = bytes.and_then(|bytes| decode_left(&bytes));
     }
     let refuses = shared.config.orphans == Orphans::Refuse;
@@ -128,35 +129,42 @@ fn settle(worker: WorkerCell, shared: Arc<Shared>, client_id: Arc<str>) {
     });
 }
 
-/// Waits until everything that any node had routed to `to` has come there.
-async fn fence_all(shared: &Arc<Shared>, to: NodeId) {
+/// Waits until everything that any node had routed to `to` has come there. Yields the nodes of
+/// which that is not certain.
+async fn fence_all(shared: &Arc<Shared>, to: NodeId) -> Vec<NodeId> {
     let others = shared.ports.peers.fence(to);
-    fence(shared, to).await;
-    others.await;
+    let passed = fence(shared, to).await;
+    let mut owing = others.await;
+    owing.extend((!passed).then_some(shared.ports.identity.node));
+    owing
 }
 
 /// Waits until everything that this node had routed to `to` has come there: a message for nobody
-/// follows it, behind the turn of each worker.
-pub(crate) async fn fence(shared: &Arc<Shared>, to: NodeId) {
+/// follows it, behind the turn of each worker. False: it is held here.
+pub(crate) async fn fence(shared: &Arc<Shared>, to: NodeId) -> bool {
     if to == shared.ports.identity.node {
-        return;
+        return true;
     }
     let mut passed = Vec::with_capacity(shared.workers.len());
     for worker in &shared.workers {
         let (tell, told) = oneshot::channel();
         passed.push(told);
         worker.send(Mail::Task(Box::new(move |worker| {
-            let done = Done::new(move |_| {
+            let done = Done::new(move |outcomes: Option<Outcomes>| {
+                // It has come to a node where nobody wants it; a spool would hold it.
+                let outcome = outcomes.map(|outcomes| outcomes.get(0));
                 // Nobody waits any more: the claimant has given up.
-                let _ = tell.send(());
+                let _ = tell.send(outcome == Some(Outcome::NoSubscribers));
             });
             worker.send_fence(to, nothing(), done);
         })));
     }
+    let mut all = true;
     for told in passed {
         // Dropped: the worker has ended, and routes nothing more.
-        let _ = told.await;
+        all &= told.await.unwrap_or(true);
     }
+    all
 }
 
 /// A message that nobody wants; it only has a place in the order.

@@ -14,6 +14,7 @@ mod fetch;
 mod fuzz_transport;
 mod handover;
 mod interest;
+mod left_behind;
 mod listener;
 mod local_routes;
 mod mail;

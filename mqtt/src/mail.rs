@@ -4,6 +4,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 
 use spanmq_session::{Message, SessionExport};
+use spanmq_state::NodeId;
 use spanmq_topic::SharedFilter;
 use tokio::sync::oneshot;
 
@@ -65,6 +66,7 @@ pub(crate) enum Mail {
     },
     /// From another node, for local sessions only.
     FromPeer {
+        from: NodeId,
         batch: Vec<Forward>,
         done: Done<Outcomes>,
     },

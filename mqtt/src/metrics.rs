@@ -130,6 +130,8 @@ metrics! {
     messages_linked: Counter,
     /// Messages received from other nodes.
     messages_from_peers: Counter,
+    /// Messages that came for sessions that had left this node, and were given on.
+    messages_followed: Counter,
     /// Messages dropped because an inbox between threads was full.
     worker_inbox_full: Counter,
     /// Subscriptions refused by the ACL.

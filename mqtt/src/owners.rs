@@ -1,5 +1,6 @@
 //! What other nodes ask of this node's sessions, and what the directory tells it about them.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use spanmq_session::codec::{decode_export, encode_export};
@@ -8,6 +9,8 @@ use tokio::sync::oneshot;
 
 use crate::broker::BrokerHandle;
 use crate::handover::{encode_frozen, encode_left, fence};
+use crate::mail::{Mail, TicketAddress};
+use crate::ports::Outcome;
 use crate::query::ClientQuery;
 use crate::worker::ask;
 use crate::worker::moving::{Barrier, Left};
@@ -28,12 +31,18 @@ impl BrokerHandle {
     }
 
     /// Gives another node a copy of a frozen session, encoded for
-    /// [`crate::ports::Peers::take_over`]. It stays here until [`BrokerHandle::forget_session`].
-    pub async fn hand_over(&self, client_id: Arc<str>, epoch: Epoch) -> Option<Vec<u8>> {
-        encode_left(&self.copy(&client_id, epoch).await?)
+    /// [`crate::ports::Peers::take_over`]. It stays here until [`BrokerHandle::forget_session`];
+    /// what the nodes `owing` bring for it after that follows it.
+    pub async fn hand_over(
+        &self,
+        client_id: Arc<str>,
+        epoch: Epoch,
+        owing: Vec<NodeId>,
+    ) -> Option<Vec<u8>> {
+        encode_left(&self.copy(&client_id, epoch, owing).await?)
     }
 
-    async fn copy(&self, client_id: &Arc<str>, epoch: Epoch) -> Option<Left> {
+    async fn copy(&self, client_id: &Arc<str>, epoch: Epoch, owing: Vec<NodeId>) -> Option<Left> {
         let shared = self.shared();
         let _turn = shared.clients.claim(client_id.clone()).await;
         let place = shared.clients.place(client_id)?;
@@ -41,7 +50,8 @@ impl BrokerHandle {
         Barrier::raise(&shared.workers, place.worker).await.ok()?;
         let mailbox = &shared.workers[usize::from(place.worker)];
         let name = client_id.clone();
-        let mut left = ask(mailbox, move |worker| worker.copy_for(&name, epoch)).await.flatten()?;
+        let copied = ask(mailbox, move |worker| worker.copy_for(&name, epoch, owing)).await;
+        let mut left = copied.flatten()?;
         let missing = left.export.missing();
         if let Some(store) = shared.store.as_ref().filter(|_| !missing.is_empty()) {
             let (tell, loaded) = oneshot::channel();
@@ -53,9 +63,10 @@ impl BrokerHandle {
         Some(left)
     }
 
-    /// Answers when everything that this node had routed to another one has come there.
-    pub async fn fence(&self, to: NodeId) {
-        fence(self.shared(), to).await;
+    /// Answers when everything that this node had routed to another one has come there. False: the
+    /// other one does not take it now; a queue or the spool here holds it.
+    pub async fn fence(&self, to: NodeId) -> bool {
+        fence(self.shared(), to).await
     }
 
     /// Another node has claimed the session (`Event::SessionClaimed`): its connection here ends
@@ -96,9 +107,18 @@ impl BrokerHandle {
         clients.into_iter().map(|client| (client.client_id, client.epoch)).collect()
     }
 
-    /// What lies here for a session that another node took over while this one was away.
-    pub async fn late_batch(&self, client_id: Arc<str>, epoch: Epoch) -> Option<Vec<u8>> {
-        let left = self.copy(&client_id, epoch).await?;
+    /// What lies here for a session that another node took over while this one was away. What the
+    /// nodes `owing` bring for it later follows it.
+    pub async fn late_batch(
+        &self,
+        client_id: Arc<str>,
+        epoch: Epoch,
+        owing: Vec<NodeId>,
+    ) -> Option<Vec<u8>> {
+        let mut left = self.copy(&client_id, epoch, owing).await?;
+        for message in &mut left.export.messages {
+            Arc::make_mut(message).repeated = true;
+        }
         encode_export(&left.export, std::time::Instant::now())
             .inspect_err(|error| tracing::error!(%error, "a late batch cannot be handed over"))
             .ok()
@@ -116,6 +136,56 @@ impl BrokerHandle {
         match taken.await.flatten() {
             Some(stored) => stored.await == Ok(true),
             None => false,
+        }
+    }
+
+    /// Nodes that may hold something for sessions that have left this one, and a mark for
+    /// [`BrokerHandle::settled`].
+    #[must_use]
+    pub fn owing(&self) -> (HashSet<NodeId>, u64) {
+        self.shared().left_behind.owing()
+    }
+
+    /// A fence of `node` to this one has passed, that was asked for after `owing` gave the mark: it
+    /// holds nothing more for sessions that had left by then.
+    pub fn settled(&self, node: NodeId, mark: u64) {
+        self.shared().left_behind.settled(node, mark);
+    }
+
+    /// What has come for sessions that left: client id, number of messages, and a batch for
+    /// [`BrokerHandle::take_late`] where they are now. Tell [`BrokerHandle::followed`] then.
+    #[must_use]
+    pub fn following(&self) -> Vec<(Arc<str>, usize, Vec<u8>)> {
+        if !self.shared().left_behind.any() {
+            return Vec::new();
+        }
+        let parts = self.shared().left_behind.parts().into_iter();
+        let encoded = parts.filter_map(|part| {
+            let batch = encode_export(&part.export, std::time::Instant::now());
+            let batch = batch.inspect_err(|error| {
+                tracing::error!(%error, client_id = %part.client_id, "a message cannot follow");
+            });
+            Some((part.client_id, part.count, batch.ok()?))
+        });
+        encoded.collect()
+    }
+
+    /// The first messages of [`BrokerHandle::following`] are with the session's node.
+    pub fn followed(&self, client_id: &str, count: usize) {
+        let shared = self.shared();
+        shared.metrics.messages_followed.add(count as u64);
+        self.answer_all(shared.left_behind.given(client_id, count), Outcome::Held);
+    }
+
+    /// The session has ended: what comes for it is for nobody.
+    pub fn stop_following(&self, client_id: &str) {
+        self.answer_all(self.shared().left_behind.forget(client_id), Outcome::NoSubscribers);
+    }
+
+    fn answer_all(&self, waiting: Vec<TicketAddress>, outcome: Outcome) {
+        for TicketAddress { worker, ticket } in waiting {
+            let mailbox = &self.shared().workers[usize::from(worker)];
+            mailbox.send(Mail::Answers(vec![(ticket, outcome)]));
         }
     }
 }

@@ -167,8 +167,9 @@ pub trait Peers: Send + Sync + 'static {
     fn freeze(&self, from: Holder, client_id: Arc<str>, epoch: Epoch) -> BoxFuture<Option<Bytes>>;
 
     /// Asks the other nodes to answer when everything that they had routed to `to` has come there
-    /// (`BrokerHandle::fence`). Nodes that are unreachable are passed over.
-    fn fence(&self, to: NodeId) -> BoxFuture<()>;
+    /// (`BrokerHandle::fence`), once they go by all that this node has applied. Yields those that did
+    /// not say so in time: they may hold something.
+    fn fence(&self, to: NodeId) -> BoxFuture<Vec<NodeId>>;
 
     /// Fetches a copy of a frozen session from its previous owner: the answer of
     /// `BrokerHandle::hand_over` there.
@@ -177,6 +178,7 @@ pub trait Peers: Send + Sync + 'static {
         from: Holder,
         client_id: Arc<str>,
         epoch: Epoch,
+        owing: Vec<NodeId>,
     ) -> BoxFuture<Option<Bytes>>;
 
     /// Whether a node is a member of the cluster, reachable or not.

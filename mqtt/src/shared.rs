@@ -11,8 +11,9 @@ use crate::clients::Clients;
 use crate::complaints::Complaints;
 use crate::config::BrokerConfig;
 use crate::interest::InterestHub;
+use crate::left_behind::LeftBehind;
 use crate::local_routes::NodeRoutes;
-use crate::mail::Mail;
+use crate::mail::{Mail, TicketAddress};
 use crate::mailbox::Mailbox;
 use crate::metrics::Metrics;
 use crate::ports::Ports;
@@ -31,6 +32,7 @@ pub(crate) struct Shared {
     pub(crate) clients: Arc<Clients>,
     pub(crate) store: Option<StoreHandle>,
     pub(crate) turns: Turns,
+    pub(crate) left_behind: LeftBehind<TicketAddress>,
     pub(crate) complaints: Complaints,
     pub(crate) started: Instant,
     connections: AtomicU64,
@@ -69,6 +71,7 @@ impl Shared {
             clients: Arc::new(Clients::new()),
             store,
             turns,
+            left_behind: LeftBehind::default(),
             complaints: Complaints::default(),
             started: Instant::now(),
             connections: AtomicU64::new(1),

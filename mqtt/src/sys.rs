@@ -22,7 +22,8 @@ pub(crate) async fn publish(shared: Arc<Shared>) {
         if let Some(worker) = shared.workers.first()
             && worker.reserve(batch.len(), bytes)
         {
-            worker.send(Mail::FromPeer { batch, done: Done::ignore() });
+            let from = shared.ports.identity.node;
+            worker.send(Mail::FromPeer { from, batch, done: Done::ignore() });
         }
     }
 }

@@ -126,7 +126,7 @@ fn a_batch_of_a_peer_reaches_local_sessions_of_all_lanes() {
         lane,
     };
     let batch = vec![forward(1, true, "a"), forward(2, true, "b"), forward(2, false, "s")];
-    let outcomes = answer(|done| broker.handle.receive_peer(batch, done));
+    let outcomes = answer(|done| broker.handle.receive_peer(2, batch, done));
     assert!((0..3).all(|index| outcomes.get(index) == Outcome::Held));
     let mut topics: Vec<_> = (0..3).map(|_| client.read_publish().topic).collect();
     topics.sort_unstable();

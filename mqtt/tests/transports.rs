@@ -236,12 +236,12 @@ fn a_session_can_be_surrendered_to_another_node() {
     let newer = u64::MAX;
     assert!(block_on(broker.handle.freeze("c".into(), newer)).is_some());
     assert_eq!(client.closed(), Some(0x8e));
-    let left = block_on(broker.handle.hand_over("c".into(), newer)).unwrap();
+    let left = block_on(broker.handle.hand_over("c".into(), newer, Vec::new())).unwrap();
     // Whoever asked may have failed: until somebody else has it for good, it stays.
-    assert_eq!(block_on(broker.handle.hand_over("c".into(), newer)).unwrap(), left);
+    assert_eq!(block_on(broker.handle.hand_over("c".into(), newer, Vec::new())).unwrap(), left);
     assert!(block_on(broker.handle.freeze("c".into(), 0)).is_none(), "a claim that is too old");
     block_on(broker.handle.forget_session("c".into(), newer, true));
-    assert!(block_on(broker.handle.hand_over("c".into(), newer)).is_none());
+    assert!(block_on(broker.handle.hand_over("c".into(), newer, Vec::new())).is_none());
 }
 
 #[test]

@@ -102,11 +102,17 @@ impl Peers for BrokerPort {
         Box::pin(async { None })
     }
 
-    fn fence(&self, _: NodeId) -> BoxFuture<()> {
-        Box::pin(async {})
+    fn fence(&self, _: NodeId) -> BoxFuture<Vec<NodeId>> {
+        Box::pin(async { Vec::new() })
     }
 
-    fn take_over(&self, _: Holder, _: Arc<str>, _: Epoch) -> BoxFuture<Option<bytes::Bytes>> {
+    fn take_over(
+        &self,
+        _: Holder,
+        _: Arc<str>,
+        _: Epoch,
+        _: Vec<NodeId>,
+    ) -> BoxFuture<Option<bytes::Bytes>> {
         Box::pin(async { None })
     }
 

@@ -95,12 +95,13 @@ impl Worker {
             return None;
         }
         let once = message.qos.min(options.qos) == QoS::ExactlyOnce;
-        if once && message.repeated && self.recent.had(message.id, key) {
+        let client_id = slot.session.client_id();
+        if once && message.repeated && self.recent.had(message.id, client_id) {
             return None;
         }
         let delivered = slot.session.deliver(self.now, message, options, &mut self.scratch.ops);
         if once && !matches!(delivered, Delivered::Dropped(_)) {
-            self.recent.note(message.id, key);
+            self.recent.note(message.id, slot.session.client_id());
         }
         if slot.moving.is_some() && !matches!(delivered, Delivered::Dropped(_)) {
             slot.note_got(message.id);

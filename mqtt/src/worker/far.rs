@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use spanmq_session::{
-    ConnectTerms, JournalOp, MatchedOptions, MessageId, RetainFlag, Session, SessionExport,
-    SessionMeta,
+    ConnectTerms, JournalOp, MatchedOptions, Message, MessageId, QoS, RetainFlag, Session,
+    SessionExport, SessionMeta, reason::QUOTA_EXCEEDED,
 };
 use spanmq_state::{Epoch, NodeId};
 
@@ -15,8 +15,8 @@ use super::moving::{Left, Subscriptions};
 use super::slot::Slot;
 use super::timers::Due;
 use crate::clients::Place;
-use crate::mail::SlotKey;
-use crate::ports::{Client, Done, Forward, Outcomes};
+use crate::mail::{SlotKey, TicketAddress};
+use crate::ports::{Client, Done, Forward, Outcome, Outcomes};
 
 impl Worker {
     /// The session's place, if it is here and older than `epoch`.
@@ -39,23 +39,32 @@ impl Worker {
             && place.worker == self.id
             && let Some(slot) = self.slots.get_mut(place.key)
         {
-            slot.moving = None;
+            (slot.moving, slot.handed) = (None, None);
         }
     }
 
-    /// Step 5, on the former owner: a copy, but for messages that only the store has.
-    pub(crate) fn copy_for(&mut self, client_id: &str, epoch: Epoch) -> Option<Left> {
+    /// Step 5, on the former owner: a copy, but for messages that only the store has. `owing`: nodes
+    /// that may still hold something for the session.
+    pub(crate) fn copy_for(
+        &mut self,
+        client_id: &str,
+        epoch: Epoch,
+        owing: Vec<NodeId>,
+    ) -> Option<Left> {
         let key = self.older_than(client_id, epoch)?;
         // Whoever completes the copy finds in the store what it names.
         self.send_store();
         let limits = self.shared.limits.clone();
         let slot = self.slots.get_mut(key)?;
         let got = slot.moving.clone().unwrap_or_default();
+        let next = slot.session.next_seq();
         let export = slot.session.export();
         // An exported session takes nothing; should the claimant fail, this one goes on.
-        if let Some(session) = rebuild(&export, limits) {
+        if let Some(mut session) = rebuild(&export, limits) {
+            session.number_from(next);
             slot.session = session;
         }
+        slot.handed = Some((owing, next));
         Some(Left { export: Box::new(export), got })
     }
 
@@ -142,8 +151,16 @@ impl Worker {
     pub(crate) fn forget_copy(&mut self, client_id: &Arc<str>, epoch: Epoch, keep: bool) {
         self.begin();
         let Some(key) = self.older_than(client_id, epoch) else { return };
-        let journaled = self.slots.get(key).is_some_and(|slot| slot.journaled);
-        self.give_up(client_id, keep);
+        let Some(slot) = self.slots.get_mut(key) else { return };
+        let (journaled, handed) = (slot.journaled, slot.handed.take());
+        let subscriptions = slot.session.subscriptions();
+        let subscriptions = subscriptions.map(|(filter, options)| (filter.clone(), *options));
+        let subscriptions: Subscriptions = subscriptions.collect();
+        let export = self.give_up(client_id, keep);
+        if let (Some(export), Some((owing, from))) = (export, handed) {
+            let came = queued(&export, from);
+            self.keep_left_behind(client_id, subscriptions, owing, came);
+        }
         if keep && journaled {
             self.forget_in_store(client_id);
         }
@@ -155,19 +172,68 @@ impl Worker {
         self.begin();
         let place = self.shared.clients.place(&export.client_id);
         let Some(place) = place.filter(|place| place.worker == self.id) else { return false };
-        let messages = export.by_id();
-        for op in &export.ops {
-            let JournalOp::Enqueued(entry) = op else { continue };
-            let Some(message) = messages.get(&entry.message) else { continue };
-            let retain = if entry.retain { RetainFlag::Set } else { RetainFlag::Clear };
-            let options = MatchedOptions {
-                qos: entry.qos,
-                retain,
-                ids: entry.ids.clone(),
-                shared: entry.shared.clone(),
-            };
-            self.deliver_one(place.key.index, message, &options, None);
+        for (message, options) in queued(export, 0) {
+            self.deliver_one(place.key.index, &message, &options, None);
         }
         true
     }
+
+    fn keep_left_behind(
+        &mut self,
+        client_id: &Arc<str>,
+        subscriptions: Subscriptions,
+        owing: Vec<NodeId>,
+        came: Vec<(Arc<Message>, MatchedOptions)>,
+    ) {
+        if !owing.is_empty() {
+            tracing::info!(%client_id, ?owing, "a session left; these nodes may hold messages for it");
+        }
+        let given_up = self.shared.left_behind.keep(client_id, subscriptions, owing, came);
+        for address in given_up {
+            self.turn.answer(address.worker, address.ticket, Outcome::Refused(QUOTA_EXCEEDED));
+        }
+    }
+
+    /// A message of another node, for sessions that have left this one. True: there is one.
+    pub(super) fn take_left_behind(
+        &mut self,
+        from: NodeId,
+        message: &Arc<Message>,
+        ticket: u32,
+    ) -> bool {
+        if message.qos == QoS::AtMostOnce {
+            return false;
+        }
+        let (worker, tickets) = (self.id, &mut self.tickets);
+        let is_here = |client_id: &str| self.shared.clients.place(client_id).is_some();
+        let token = || {
+            tickets.hold(ticket);
+            TicketAddress { worker, ticket }
+        };
+        let (wanted, refused) = self.shared.left_behind.take(from, message, is_here, token);
+        for address in refused {
+            self.release(address.ticket, Outcome::Refused(QUOTA_EXCEEDED));
+        }
+        wanted > 0
+    }
+}
+
+/// What waits in an export from an entry on, as far as its messages are at hand.
+fn queued(export: &SessionExport, from: u64) -> Vec<(Arc<Message>, MatchedOptions)> {
+    let messages = export.by_id();
+    let entries = export.ops.iter().filter_map(|op| match op {
+        JournalOp::Enqueued(entry) if entry.seq >= from => Some(entry),
+        _ => None,
+    });
+    let queued = entries.filter_map(|entry| {
+        let retain = if entry.retain { RetainFlag::Set } else { RetainFlag::Clear };
+        let options = MatchedOptions {
+            qos: entry.qos,
+            retain,
+            ids: entry.ids.clone(),
+            shared: entry.shared.clone(),
+        };
+        Some((messages.get(&entry.message)?.clone(), options))
+    });
+    queued.collect()
 }

@@ -23,7 +23,7 @@ mod recent;
 mod retained;
 pub(crate) mod slot;
 mod subscribe;
-mod table;
+pub(crate) mod table;
 mod ticket;
 mod timers;
 
@@ -218,7 +218,7 @@ impl Worker {
                 }
             }
             Mail::Publish { messages, done } => self.publish_batch(messages, done),
-            Mail::FromPeer { batch, done } => self.on_peer_batch(batch, done),
+            Mail::FromPeer { from, batch, done } => self.on_peer_batch(from, batch, done),
             Mail::External { tickets, outcomes } => self.on_external(&tickets, outcomes.as_ref()),
             Mail::Verdicts { connection, key, verdicts } => {
                 self.guarded(key, |worker| worker.on_verdicts(key, connection, verdicts));

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use spanmq_session::{FlowId, Message, Origin, PublishAnswer, QoS};
+use spanmq_state::NodeId;
 use spanmq_topic::{SharedFilter, TopicFilter};
 
 use super::Worker;
@@ -191,7 +192,12 @@ impl Worker {
     }
 
     /// A batch from another node: local sessions only, it has been routed already.
-    pub(super) fn on_peer_batch(&mut self, forwards: Vec<Forward>, done: Done<Outcomes>) {
+    pub(super) fn on_peer_batch(
+        &mut self,
+        from: NodeId,
+        forwards: Vec<Forward>,
+        done: Done<Outcomes>,
+    ) {
         self.shared.metrics.messages_from_peers.add(forwards.len() as u64);
         let bytes = forwards.iter().map(|forward| forward.message.payload.len()).sum();
         self.shared.workers[usize::from(self.id)].release(forwards.len(), bytes);
@@ -200,6 +206,9 @@ impl Worker {
             let index = u32::try_from(index).unwrap_or(u32::MAX);
             let ticket = self.tickets.open(Owner::Batch { batch, index });
             let mut matched = forward.plain && self.route_local(&forward.message, Some(ticket));
+            if forward.plain && self.shared.left_behind.any() {
+                matched |= self.take_left_behind(from, &forward.message, ticket);
+            }
             for (group, filter) in forward.groups {
                 // Only members here: the publisher's node has picked this one.
                 let Ok(filter) = TopicFilter::new(filter) else { continue };

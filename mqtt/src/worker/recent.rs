@@ -1,29 +1,32 @@
 //! Which sessions of this worker have had which QoS 2 message.
 //!
 //! A QoS 2 PUBLISH that was routed and then refused (a link or a peer could not hold it) is sent
-//! again by a client that was not told, and keeps its id ([`Message::repeated`]). Sessions that
-//! took it the first time may have delivered it long since, so the worker remembers.
+//! again by a client that was not told, and keeps its id ([`Message::repeated`]). What follows a
+//! session from its former node may have come here on the straight way. Sessions that took it the
+//! first time may have delivered it long since, so the worker remembers.
 //!
 //! [`Message::repeated`]: spanmq_session::Message::repeated
 
 use std::collections::{HashSet, VecDeque};
+use std::hash::{BuildHasher, RandomState};
 
 use spanmq_session::MessageId;
-
-use crate::mail::SlotKey;
 
 /// QoS 2 deliveries that a worker remembers: 24 bytes each, 1.5 MiB in all.
 const DELIVERIES_MAX: usize = 65_536;
 
 #[derive(Debug, Default)]
 pub(crate) struct Recent {
-    deliveries: VecDeque<(MessageId, SlotKey)>,
+    /// Of each client id only a hash: that of another client would pass for it once in 2⁶⁴.
+    names: RandomState,
+    deliveries: VecDeque<(MessageId, u64)>,
     /// The last repeat that was asked about, and who had it: it is asked for each session.
-    asked: Option<(MessageId, HashSet<SlotKey>)>,
+    asked: Option<(MessageId, HashSet<u64>)>,
 }
 
 impl Recent {
-    pub(crate) fn note(&mut self, message: MessageId, session: SlotKey) {
+    pub(crate) fn note(&mut self, message: MessageId, client_id: &str) {
+        let session = self.names.hash_one(client_id);
         if self.deliveries.len() >= DELIVERIES_MAX {
             self.deliveries.pop_front();
         }
@@ -36,7 +39,8 @@ impl Recent {
     }
 
     /// Whether the session has had the message.
-    pub(crate) fn had(&mut self, message: MessageId, session: SlotKey) -> bool {
+    pub(crate) fn had(&mut self, message: MessageId, client_id: &str) -> bool {
+        let session = self.names.hash_one(client_id);
         let known = self.asked.as_ref().is_some_and(|(asked, _)| *asked == message);
         if !known {
             let of = self.deliveries.iter().filter(|(id, _)| *id == message);
@@ -50,10 +54,6 @@ impl Recent {
 mod tests {
     use super::*;
 
-    fn session(index: u32) -> SlotKey {
-        SlotKey { index, generation: 0 }
-    }
-
     fn id(number: u128) -> MessageId {
         MessageId(number.to_be_bytes())
     }
@@ -61,22 +61,22 @@ mod tests {
     #[test]
     fn who_had_a_message_is_known_also_after_it_was_asked() {
         let mut recent = Recent::default();
-        recent.note(id(1), session(1));
-        assert!(recent.had(id(1), session(1)));
-        assert!(!recent.had(id(1), session(2)));
-        assert!(!recent.had(id(2), session(1)));
-        recent.note(id(2), session(1));
-        assert!(recent.had(id(2), session(1)));
-        assert!(recent.had(id(1), session(1)));
+        recent.note(id(1), "a");
+        assert!(recent.had(id(1), "a"));
+        assert!(!recent.had(id(1), "b"));
+        assert!(!recent.had(id(2), "a"));
+        recent.note(id(2), "a");
+        assert!(recent.had(id(2), "a"));
+        assert!(recent.had(id(1), "a"));
     }
 
     #[test]
     fn the_oldest_is_forgotten_first() {
         let mut recent = Recent::default();
         for number in 0..=DELIVERIES_MAX as u128 {
-            recent.note(id(number), session(1));
+            recent.note(id(number), "a");
         }
-        assert!(!recent.had(id(0), session(1)));
-        assert!(recent.had(id(1), session(1)));
+        assert!(!recent.had(id(0), "a"));
+        assert!(recent.had(id(1), "a"));
     }
 }

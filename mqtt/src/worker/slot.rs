@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use ntex_bytes::BytePages;
 use ntex_io::IoRef;
 use spanmq_session::{FlowId, MatchedOptions, MessageId, Publisher, Session, Will};
+use spanmq_state::NodeId;
 use spanmq_topic::{TopicFilter, TopicName};
 
 use super::moving::Buffer;
@@ -33,6 +34,9 @@ pub(crate) struct Slot {
     pub(crate) replays: VecDeque<Replay>,
     /// On its way to another worker: what it still gets here.
     pub(crate) moving: Option<HashSet<MessageId>>,
+    /// Once a copy was given to another node: nodes that may hold something for it still, and the
+    /// number of the first entry that is not in the copy.
+    pub(crate) handed: Option<(Vec<NodeId>, u64)>,
     /// Came from another worker with these; copies of them may still be on their way to this one.
     pub(crate) got: Option<HashSet<MessageId>>,
     /// Not here yet: what comes for it.
@@ -53,6 +57,7 @@ impl Slot {
             journaled: false,
             replays: VecDeque::new(),
             moving: None,
+            handed: None,
             got: None,
             buffer: None,
         }

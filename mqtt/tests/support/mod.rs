@@ -140,8 +140,8 @@ impl Peers for OutsidePort {
         Box::pin(async { None })
     }
 
-    fn fence(&self, _: NodeId) -> BoxFuture<()> {
-        Box::pin(async {})
+    fn fence(&self, _: NodeId) -> BoxFuture<Vec<NodeId>> {
+        Box::pin(async { Vec::new() })
     }
 
     fn take_over(
@@ -149,6 +149,7 @@ impl Peers for OutsidePort {
         _: Holder,
         _: Arc<str>,
         _: spanmq_state::Epoch,
+        _: Vec<NodeId>,
     ) -> BoxFuture<Option<bytes::Bytes>> {
         Box::pin(async { None })
     }

@@ -6,6 +6,7 @@ pub(crate) mod broker;
 #[cfg(feature = "testing")]
 mod debug;
 pub(crate) mod https;
+mod left;
 pub(crate) mod links;
 mod listeners;
 pub(crate) mod peers;

@@ -101,11 +101,12 @@ impl Peers for PeerPort {
         Box::pin(sessions::freeze(self.raft.clone(), from, client_id, epoch))
     }
 
-    fn fence(&self, to: NodeId) -> BoxFuture<()> {
+    fn fence(&self, to: NodeId) -> BoxFuture<Vec<NodeId>> {
         let (raft, runtime) = (self.raft.clone(), self.runtime.clone());
         // Asked at once, on our runtime, whoever waits for it.
         let asked = runtime.spawn(sessions::fence(raft, to));
-        Box::pin(async move { drop(asked.await) })
+        // It does not end early but with the whole runtime.
+        Box::pin(async move { asked.await.unwrap_or_default() })
     }
 
     fn take_over(
@@ -113,8 +114,9 @@ impl Peers for PeerPort {
         from: Holder,
         client_id: Arc<str>,
         epoch: Epoch,
+        owing: Vec<NodeId>,
     ) -> BoxFuture<Option<Bytes>> {
-        Box::pin(sessions::take_over(self.raft.clone(), from, client_id, epoch))
+        Box::pin(sessions::take_over(self.raft.clone(), from, client_id, epoch, owing))
     }
 
     fn is_member(&self, node: NodeId) -> bool {
@@ -363,11 +365,16 @@ impl WireHandler for PeerInbox {
     fn open(&self, from: PeerId, _lane: u16, wire: WireInbound) {
         let Some(broker) = self.broker.get().cloned() else { return };
         let receiver = self.receivers.lock().entry(from.node_id.0).or_default().clone();
-        self.runtime.spawn(receive(broker, receiver, wire));
+        self.runtime.spawn(receive(broker, from.node_id.0, receiver, wire));
     }
 }
 
-async fn receive(broker: BrokerHandle, receiver: Arc<Mutex<Receiver>>, mut wire: WireInbound) {
+async fn receive(
+    broker: BrokerHandle,
+    from: NodeId,
+    receiver: Arc<Mutex<Receiver>>,
+    mut wire: WireInbound,
+) {
     let acker = wire.acker().clone();
     // Answers come from workers, which must not wait for a socket: a task passes them on.
     let (answers, mut outgoing) = mpsc::unbounded_channel::<(u64, Vec<u8>)>();
@@ -386,7 +393,7 @@ async fn receive(broker: BrokerHandle, receiver: Arc<Mutex<Receiver>>, mut wire:
                     let frame = Frame::Answers { stream, outcomes: received.answers };
                     let _ = answers.send((0, frame.encode()));
                 }
-                deliver(&broker, &receiver, stream, received.deliver, answers.clone());
+                deliver((&broker, from), &receiver, stream, received.deliver, answers.clone());
             }
             Ok(Frame::Answers { .. }) => {}
             Err(error) => {
@@ -398,7 +405,7 @@ async fn receive(broker: BrokerHandle, receiver: Arc<Mutex<Receiver>>, mut wire:
 }
 
 fn deliver(
-    broker: &BrokerHandle,
+    (broker, from): (&BrokerHandle, NodeId),
     receiver: &Arc<Mutex<Receiver>>,
     stream: u64,
     items: Vec<Item>,
@@ -441,5 +448,5 @@ fn deliver(
         let last = outcomes.last().map_or(0, |(sequence, _)| *sequence);
         let _ = answers.send((last, Frame::Answers { stream, outcomes }.encode()));
     });
-    broker.receive_peer(forwards, done);
+    broker.receive_peer(from, forwards, done);
 }

@@ -14,18 +14,18 @@ use spanmq_state::{Command, Epoch, Event, NodeId};
 use tokio::runtime::Handle;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::Slot;
+use super::{Slot, left};
 
 /// Kinds of questions on the query stream.
 const TAKE_OVER: u16 = spanmq_raft::APPLICATION_KINDS + 1;
 const FREEZE: u16 = spanmq_raft::APPLICATION_KINDS + 4;
 const FENCE: u16 = spanmq_raft::APPLICATION_KINDS + 5;
-const LATE: u16 = spanmq_raft::APPLICATION_KINDS + 6;
+pub(super) const LATE: u16 = spanmq_raft::APPLICATION_KINDS + 6;
 
 /// Version of all of them.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// How long the previous owner of a session may take for one answer.
-const ANSWER_LIMIT: Duration = Duration::from_secs(3);
+pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(3);
 /// How long a node may take to flush its wire; one that does not is without its lease soon.
 const FENCE_LIMIT: Duration = Duration::from_secs(2);
 /// Bytes of a hand-over in one answer; a frame holds 16 MiB.
@@ -35,11 +35,14 @@ const PARTED_MAX: usize = 16;
 /// Pause before a late batch is offered again.
 const LATE_RETRY: Duration = Duration::from_secs(2);
 
-/// A question about one session: version, epoch, offset into the answer, client id.
+/// A question about one session: version, epoch, offset into the answer, number of nodes, these,
+/// client id.
 #[derive(Debug, PartialEq, Eq)]
 struct Question {
     epoch: Epoch,
     offset: u64,
+    /// Nodes that may hold something for the session.
+    owing: Vec<NodeId>,
     client_id: Arc<str>,
 }
 
@@ -48,6 +51,10 @@ impl Question {
         let mut out = vec![VERSION];
         out.extend(self.epoch.to_be_bytes());
         out.extend(self.offset.to_be_bytes());
+        // A cluster has fewer than 65,536 nodes.
+        let owing = &self.owing[..self.owing.len().min(usize::from(u16::MAX))];
+        out.extend((owing.len() as u16).to_be_bytes());
+        owing.iter().for_each(|node| out.extend(node.to_be_bytes()));
         out.extend(self.client_id.as_bytes());
         out.into()
     }
@@ -55,10 +62,15 @@ impl Question {
     fn decode(bytes: &[u8]) -> Option<Self> {
         let (version, rest) = bytes.split_first()?;
         let (epoch, rest) = rest.split_first_chunk::<8>()?;
-        let (offset, client_id) = rest.split_first_chunk::<8>()?;
+        let (offset, rest) = rest.split_first_chunk::<8>()?;
+        let (count, rest) = rest.split_first_chunk::<2>()?;
+        let (owing, client_id) =
+            rest.split_at_checked(usize::from(u16::from_be_bytes(*count)) * 8)?;
+        let (owing, _) = owing.as_chunks::<8>();
         Some(Self {
             epoch: u64::from_be_bytes(*epoch),
             offset: u64::from_be_bytes(*offset),
+            owing: owing.iter().map(|node| NodeId::from_be_bytes(*node)).collect(),
             client_id: std::str::from_utf8(client_id).ok().filter(|_| *version == VERSION)?.into(),
         })
     }
@@ -71,7 +83,7 @@ pub(super) async fn freeze(
     client_id: Arc<str>,
     epoch: Epoch,
 ) -> Option<Bytes> {
-    let question = Question { epoch, offset: 0, client_id }.encode();
+    let question = Question { epoch, offset: 0, owing: Vec::new(), client_id }.encode();
     let answer = raft.peers().query(from.node, FREEZE, question, ANSWER_LIMIT).await.ok()?;
     (!answer.is_empty()).then_some(answer)
 }
@@ -82,11 +94,12 @@ pub(super) async fn take_over(
     from: Holder,
     client_id: Arc<str>,
     epoch: Epoch,
+    owing: Vec<NodeId>,
 ) -> Option<Bytes> {
     let mut whole = Vec::new();
     loop {
         let (client_id, offset) = (client_id.clone(), whole.len() as u64);
-        let question = Question { epoch, offset, client_id }.encode();
+        let question = Question { epoch, offset, owing: owing.clone(), client_id }.encode();
         let answer = raft.peers().query(from.node, TAKE_OVER, question, ANSWER_LIMIT).await.ok()?;
         let (total, part) = answer.split_first_chunk::<8>()?;
         if part.is_empty() {
@@ -99,22 +112,43 @@ pub(super) async fn take_over(
     }
 }
 
-/// Asks all other nodes at once.
-pub(super) async fn fence(raft: RaftNode, to: NodeId) {
-    let mut question = vec![VERSION];
-    question.extend(to.to_be_bytes());
-    let question = Bytes::from(question);
+/// Asks all other nodes at once; yields those that have let no fence pass.
+pub(super) async fn fence(raft: RaftNode, to: NodeId) -> Vec<NodeId> {
     let mut asked = tokio::task::JoinSet::new();
     for node in raft.peers().nodes() {
-        let (raft, question) = (raft.clone(), question.clone());
-        asked.spawn(async move {
-            let answer = raft.peers().query(node, FENCE, question, FENCE_LIMIT).await;
-            if let Err(error) = answer {
-                tracing::debug!(%error, node, "a node did not answer a fence");
-            }
-        });
+        let raft = raft.clone();
+        asked.spawn(async move { (!fence_of(&raft, node, to).await).then_some(node) });
     }
-    while asked.join_next().await.is_some() {}
+    asked.join_all().await.into_iter().flatten().collect()
+}
+
+/// Asks one node to let a fence pass to another, once it has applied what is applied here. True:
+/// what it had routed to that one before is there.
+pub(super) async fn fence_of(raft: &RaftNode, node: NodeId, to: NodeId) -> bool {
+    let mut question = vec![VERSION];
+    question.extend(to.to_be_bytes());
+    question.extend(raft.applied().borrow().to_be_bytes());
+    let answer = raft.peers().query(node, FENCE, question.into(), FENCE_LIMIT).await;
+    match answer {
+        Ok(answer) => *answer == [1],
+        Err(error) => {
+            tracing::debug!(%error, node, "a node did not answer a fence");
+            false
+        }
+    }
+}
+
+/// Answers [`fence_of`].
+async fn let_pass(raft: &RaftNode, broker: &BrokerHandle, question: &[u8]) -> bool {
+    let Some((&VERSION, rest)) = question.split_first() else { return false };
+    let Some((to, applied)) = rest.split_first_chunk::<8>() else { return false };
+    let Ok(applied) = applied.try_into().map(u64::from_be_bytes) else { return false };
+    let mut here = raft.applied();
+    let caught_up = here.wait_for(|next| *next >= applied);
+    // The node that asks waits no longer, and counts us among those that may hold something.
+    let caught_up = tokio::time::timeout(FENCE_LIMIT, caught_up).await.is_ok_and(|up| up.is_ok());
+    let passed = broker.fence(NodeId::from_be_bytes(*to)).await;
+    caught_up && passed
 }
 
 type Parted = Arc<Mutex<HashMap<(Arc<str>, Epoch), Bytes>>>;
@@ -143,16 +177,15 @@ pub(crate) fn serve(raft: &RaftNode, broker: &Slot<BrokerHandle>) {
             Ok(part(broker, &parted, asked).await.unwrap_or_default())
         }
     });
-    let slot = broker.clone();
+    let (slot, node) = (broker.clone(), raft.clone());
     peers.on_query(FENCE, move |_, body| {
-        let slot = slot.clone();
+        let (slot, node) = (slot.clone(), node.clone());
         async move {
-            if let (Some(broker), [VERSION, to @ ..]) = (slot.get(), &*body)
-                && let Ok(to) = to.try_into()
-            {
-                broker.fence(NodeId::from_be_bytes(to)).await;
-            }
-            Ok(Bytes::new())
+            let passed = match slot.get() {
+                Some(broker) => let_pass(&node, broker, &body).await,
+                None => false,
+            };
+            Ok(Bytes::copy_from_slice(&[u8::from(passed)]))
         }
     });
     let slot = broker.clone();
@@ -172,7 +205,7 @@ pub(crate) fn serve(raft: &RaftNode, broker: &Slot<BrokerHandle>) {
 async fn part(broker: &BrokerHandle, parted: &Parted, asked: Question) -> Option<Bytes> {
     let key = (asked.client_id, asked.epoch);
     let whole = if asked.offset == 0 {
-        Bytes::from(broker.hand_over(key.0.clone(), key.1).await?)
+        Bytes::from(broker.hand_over(key.0.clone(), key.1, asked.owing).await?)
     } else {
         parted.lock().remove(&key)?
     };
@@ -194,6 +227,8 @@ async fn part(broker: &BrokerHandle, parted: &Parted, asked: Question) -> Option
 /// Keeps what this node holds in step with the directory, from now on; the first round is done
 /// when this returns, so that no client finds a session that belongs to another node.
 pub(crate) async fn follow(raft: &RaftNode, broker: &BrokerHandle, runtime: &Handle) {
+    runtime.spawn(left::settle(raft.clone(), broker.clone()));
+    runtime.spawn(left::give_on(raft.clone(), broker.clone()));
     let mut events = raft.events();
     let keeper = Keeper { raft: raft.clone(), broker: broker.clone(), runtime: runtime.clone() };
     keeper.compare().await;
@@ -260,6 +295,7 @@ impl Keeper {
             Event::SessionEnded { client_id, owner } => {
                 let (client_id, epoch) = (client_id.clone(), owner.epoch.saturating_add(1));
                 self.runtime.spawn(async move {
+                    broker.stop_following(&client_id);
                     broker.forget_session(client_id, epoch, false).await;
                 });
             }
@@ -321,7 +357,10 @@ impl Keeper {
         let Some(owner) = owner.filter(|owner| owner.node != me) else { return true };
         // Its connection, if it still has one, ends first.
         self.broker.claimed_elsewhere(client_id.clone(), owner.epoch).await;
-        if let Some(batch) = self.broker.late_batch(client_id.clone(), owner.epoch).await {
+        // Any of them may have messages for it in the spool of this node, from before the owner.
+        let owing = self.raft.peers().nodes();
+        let (name, epoch) = (client_id.clone(), owner.epoch);
+        if let Some(batch) = self.broker.late_batch(name, epoch, owing).await {
             let sent = self.raft.peers().query(owner.node, LATE, batch.into(), ANSWER_LIMIT).await;
             if !sent.is_ok_and(|answer| *answer == [1]) {
                 return false;
@@ -340,10 +379,10 @@ mod tests {
 
     #[test]
     fn a_question_is_read_as_it_was_asked() {
-        let question = Question { epoch: 7, offset: 9, client_id: "c".into() };
+        let question = Question { epoch: 7, offset: 9, owing: vec![3, 4], client_id: "c".into() };
         let bytes = question.encode();
         assert_eq!(Question::decode(&bytes), Some(question));
-        assert_eq!(Question::decode(&bytes[..16]), None);
-        assert_eq!(Question::decode(&[&[2], &bytes[1..]].concat()), None);
+        assert_eq!(Question::decode(&bytes[..34]), None);
+        assert_eq!(Question::decode(&[&[1], &bytes[1..]].concat()), None);
     }
 }

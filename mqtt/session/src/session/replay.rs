@@ -71,6 +71,12 @@ impl Session {
         self.next_seq = self.next_seq.max(seq);
     }
 
+    /// The number of the next entry.
+    #[must_use]
+    pub const fn next_seq(&self) -> u64 {
+        self.next_seq
+    }
+
     /// The shortest journal that rebuilds this session; replaces all its ops so far.
     #[must_use]
     pub fn snapshot(&self) -> Vec<JournalOp> {
