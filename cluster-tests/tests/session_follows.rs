@@ -103,3 +103,39 @@ fn what_a_node_holds_for_one_it_cannot_reach_follows_the_session() -> anyhow::Re
     anyhow::ensure!(followed.is_some_and(|count| count >= 19), "{line:?}");
     Ok(())
 }
+
+// CHAOS P1: the old node takes messages while it is alone; the session is taken over without it, and
+// comes back the moment it can be reached again.
+#[test]
+fn a_session_that_comes_back_finds_what_its_node_held_alone() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let plan = Plan { nodes: 3, remote_nodes: 0, ..Plan::default() };
+    let grid = Grid::start(&plan, dir.path())?;
+    let leads = grid.leader().ok_or_else(|| anyhow::anyhow!("no leader"))?;
+    let (alone, other) = ((leads + 1) % 3, (leads + 2) % 3);
+    let connect = Connect::new("keeper").persistent();
+    let (mut keeper, _) = Client::connect(grid.mqtt_port(alone), &connect)?;
+    keeper.subscribe("q", 1)?;
+    drop(keeper);
+    let mut publisher = Client::simple(grid.mqtt_port(alone), "pub")?;
+    assert_eq!(publisher.publish("q", &[0], 1)?, 0);
+
+    let around = |way| matches!(way, Way::Peer { from, to } if from == alone || to == alone);
+    assert_eq!(grid.apply(1, Fault::partition(), around), 4);
+    for number in 1..10u8 {
+        assert_eq!(publisher.publish("q", &[number], 1)?, 0, "message {number}");
+    }
+    // Its node does not answer: the others wait for it first.
+    eventually(SETTLE, || {
+        let (_, present) = Client::connect(grid.mqtt_port(other), &connect)?;
+        anyhow::ensure!(present);
+        Ok(())
+    })?;
+    grid.lift(1);
+    let mut keeper = eventually(SETTLE, || {
+        let (keeper, present) = Client::connect(grid.mqtt_port(alone), &connect)?;
+        anyhow::ensure!(present);
+        Ok(keeper)
+    })?;
+    read_all(&mut keeper, 10)
+}

@@ -8,10 +8,12 @@ use spanmq_state::Epoch;
 use tokio::sync::oneshot;
 
 use crate::directory::Claimed;
-use crate::handover::take_from_node;
+use crate::handover::{subscriptions_of, take_from_node};
 use crate::mail::{Mail, SlotKey};
+use crate::owners::copy;
 use crate::ports::Client;
 use crate::shared::Shared;
+use crate::worker::far::queued;
 use crate::worker::moving::Barrier;
 use crate::worker::{WorkerCell, ask};
 
@@ -80,8 +82,7 @@ pub(crate) async fn fetch(
     let (client_id, keep) = (&client.client_id, claimed.session_present);
     let elsewhere = claimed.previous.filter(|of| of.node != shared.ports.identity.node);
     if let Some(previous) = elsewhere.filter(|_| keep) {
-        // What is here is older than what the other node has.
-        drop_here(shared, client_id).await;
+        leave_here(shared, client_id).await;
         take_from_node(worker, shared, client, terms, claimed, previous).await?;
         return Ok(Fetched::Here);
     }
@@ -102,14 +103,21 @@ pub(crate) async fn fetch(
     Ok(Fetched::Nothing)
 }
 
-/// Ends a copy that lost its ownership while this node could not hear of it.
-async fn drop_here(shared: &Shared, client_id: &Arc<str>) {
-    if let Some(place) = shared.clients.place(client_id) {
-        let client_id = client_id.clone();
-        let mailbox = &shared.workers[usize::from(place.worker)];
-        // Ends only with the worker.
-        let _ = ask(mailbox, move |worker| worker.forget_copy(&client_id, u64::MAX, true)).await;
+/// Ends a copy that lost its ownership while this node could not hear of it. What waits in it may
+/// be nowhere else: it follows the session, which is on its way to this node again.
+async fn leave_here(shared: &Shared, client_id: &Arc<str>) {
+    let Some(place) = shared.clients.place(client_id) else { return };
+    let owing = shared.ports.peers.others();
+    if let Some(left) = copy(shared, client_id, Epoch::MAX, owing).await {
+        let subscriptions = subscriptions_of(&left.export);
+        let waits = queued(&left.export, 0);
+        // Nothing has come for it as long as it was not behind.
+        let _ = shared.left_behind.keep(client_id, subscriptions, [], waits);
     }
+    let client_id = client_id.clone();
+    let mailbox = &shared.workers[usize::from(place.worker)];
+    // Ends only with the worker.
+    let _ = ask(mailbox, move |worker| worker.forget_copy(&client_id, Epoch::MAX, true)).await;
 }
 
 /// Moves a session from another worker of this node; the steps are those of `worker::moving`.

@@ -198,7 +198,7 @@ pub(crate) fn encode_frozen(client_id: &Arc<str>, frozen: Subscriptions) -> Opti
     readable(encode_export(&export, Instant::now()))
 }
 
-fn subscriptions_of(export: &SessionExport) -> Subscriptions {
+pub(crate) fn subscriptions_of(export: &SessionExport) -> Subscriptions {
     let subscribed = export.ops.iter().filter_map(|op| match op {
         JournalOp::Subscribed { filter, options } => Some((filter.clone(), *options)),
         _ => None,

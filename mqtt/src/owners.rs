@@ -12,6 +12,7 @@ use crate::handover::{encode_frozen, encode_left, fence};
 use crate::mail::{Mail, TicketAddress};
 use crate::ports::Outcome;
 use crate::query::ClientQuery;
+use crate::shared::Shared;
 use crate::worker::ask;
 use crate::worker::moving::{Barrier, Left};
 
@@ -45,22 +46,7 @@ impl BrokerHandle {
     async fn copy(&self, client_id: &Arc<str>, epoch: Epoch, owing: Vec<NodeId>) -> Option<Left> {
         let shared = self.shared();
         let _turn = shared.clients.claim(client_id.clone()).await;
-        let place = shared.clients.place(client_id)?;
-        // What has come to this node is with the session's worker after this.
-        Barrier::raise(&shared.workers, place.worker).await.ok()?;
-        let mailbox = &shared.workers[usize::from(place.worker)];
-        let name = client_id.clone();
-        let copied = ask(mailbox, move |worker| worker.copy_for(&name, epoch, owing)).await;
-        let mut left = copied.flatten()?;
-        let missing = left.export.missing();
-        if let Some(store) = shared.store.as_ref().filter(|_| !missing.is_empty()) {
-            let (tell, loaded) = oneshot::channel();
-            // Nobody waits any more: the asking node has gone.
-            store.load(missing, move |messages| drop(tell.send(messages)));
-            let loaded = loaded.await.ok()?;
-            left.export.messages.extend(loaded.into_iter().filter_map(|(_, message)| message));
-        }
-        Some(left)
+        copy(shared, client_id, epoch, owing).await
     }
 
     /// Answers when everything that this node had routed to another one has come there. False: the
@@ -188,4 +174,30 @@ impl BrokerHandle {
             mailbox.send(Mail::Answers(vec![(ticket, outcome)]));
         }
     }
+}
+
+/// A copy of a session that is here and older than `epoch`, with the messages that only the store
+/// has. For whoever holds the turn of the client id.
+pub(crate) async fn copy(
+    shared: &Shared,
+    client_id: &Arc<str>,
+    epoch: Epoch,
+    owing: Vec<NodeId>,
+) -> Option<Left> {
+    let place = shared.clients.place(client_id)?;
+    // What has come to this node is with the session's worker after this.
+    Barrier::raise(&shared.workers, place.worker).await.ok()?;
+    let mailbox = &shared.workers[usize::from(place.worker)];
+    let name = client_id.clone();
+    let copied = ask(mailbox, move |worker| worker.copy_for(&name, epoch, owing)).await;
+    let mut left = copied.flatten()?;
+    let missing = left.export.missing();
+    if let Some(store) = shared.store.as_ref().filter(|_| !missing.is_empty()) {
+        let (tell, loaded) = oneshot::channel();
+        // Nobody waits any more: the asking node has gone.
+        store.load(missing, move |messages| drop(tell.send(messages)));
+        let loaded = loaded.await.ok()?;
+        left.export.messages.extend(loaded.into_iter().filter_map(|(_, message)| message));
+    }
+    Some(left)
 }

@@ -181,6 +181,9 @@ pub trait Peers: Send + Sync + 'static {
         owing: Vec<NodeId>,
     ) -> BoxFuture<Option<Bytes>>;
 
+    /// The other nodes of the cluster, reachable or not.
+    fn others(&self) -> Vec<NodeId>;
+
     /// Whether a node is a member of the cluster, reachable or not.
     fn is_member(&self, node: NodeId) -> bool;
 }

@@ -116,6 +116,10 @@ impl Peers for BrokerPort {
         Box::pin(async { None })
     }
 
+    fn others(&self) -> Vec<NodeId> {
+        Vec::new()
+    }
+
     fn is_member(&self, _: NodeId) -> bool {
         true
     }

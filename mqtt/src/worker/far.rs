@@ -219,7 +219,7 @@ impl Worker {
 }
 
 /// What waits in an export from an entry on, as far as its messages are at hand.
-fn queued(export: &SessionExport, from: u64) -> Vec<(Arc<Message>, MatchedOptions)> {
+pub(crate) fn queued(export: &SessionExport, from: u64) -> Vec<(Arc<Message>, MatchedOptions)> {
     let messages = export.by_id();
     let entries = export.ops.iter().filter_map(|op| match op {
         JournalOp::Enqueued(entry) if entry.seq >= from => Some(entry),

@@ -10,7 +10,7 @@ mod connect;
 mod control;
 mod deliver;
 mod durable;
-mod far;
+pub(crate) mod far;
 mod flush;
 mod give_back;
 mod groups;

@@ -154,6 +154,10 @@ impl Peers for OutsidePort {
         Box::pin(async { None })
     }
 
+    fn others(&self) -> Vec<NodeId> {
+        Vec::new()
+    }
+
     fn is_member(&self, _: NodeId) -> bool {
         true
     }

@@ -119,6 +119,10 @@ impl Peers for PeerPort {
         Box::pin(sessions::take_over(self.raft.clone(), from, client_id, epoch, owing))
     }
 
+    fn others(&self) -> Vec<NodeId> {
+        self.raft.peers().nodes()
+    }
+
     fn is_member(&self, node: NodeId) -> bool {
         self.raft.state().cluster().member(node).is_some()
     }

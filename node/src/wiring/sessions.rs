@@ -352,9 +352,11 @@ impl Keeper {
             let session = state.sessions().get(client_id);
             session.filter(|session| session.orphans.contains(&orphan)).map(|session| session.owner)
         };
-        let me = self.raft.id();
-        // Over, or the client has come back here meanwhile: nothing is owed.
-        let Some(owner) = owner.filter(|owner| owner.node != me) else { return true };
+        let Some(owner) = owner else { return true };
+        if owner.node == self.raft.id() {
+            // The client has come back: what was here follows its session on this node.
+            return self.nothing_owed(client_id, orphan).await;
+        }
         // Its connection, if it still has one, ends first.
         self.broker.claimed_elsewhere(client_id.clone(), owner.epoch).await;
         // Any of them may have messages for it in the spool of this node, from before the owner.
@@ -367,6 +369,10 @@ impl Keeper {
             }
         }
         self.broker.forget_session(client_id.clone(), owner.epoch, true).await;
+        self.nothing_owed(client_id, orphan).await
+    }
+
+    async fn nothing_owed(&self, client_id: &Arc<str>, orphan: Holder) -> bool {
         let (client_id, epoch) = (client_id.clone(), orphan.epoch);
         let command = SessionCommand::OrphanDrained { client_id, epoch };
         self.raft.propose(vec![Command::Session(command)]).await.is_ok()
