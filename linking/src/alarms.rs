@@ -38,6 +38,9 @@ fn of_link(link: &str, view: &BoardView, now: SystemTime, wanted: &mut Wanted) {
     if let Some(standing) = down {
         wanted.insert(format!("cluster_link:{link}"), text(&standing.reason));
     }
+    if view.trouble.is_some() {
+        wanted.insert(format!("cluster_link:{link}"), text(&view.trouble));
+    }
     let replication = view.replication.values().map(|(standing, _)| standing).find(|standing| {
         let refused = standing.state == Phase::Rejected
             || standing.reason.as_ref().is_some_and(|reason| reason.word.is_refusal());

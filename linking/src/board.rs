@@ -98,7 +98,13 @@ struct Inner {
     dropped: BufferStats,
     events: VecDeque<Event>,
     latency: Histogram<u64>,
+    /// Sum of all latencies, in microseconds.
+    latency_sum: u64,
     rates: Rates,
+    /// Why the buffer cannot be used, if so.
+    trouble: Option<Reason>,
+    /// What did not fit into the buffer by now, and when that was seen to grow.
+    overflow: (u64, Option<Instant>),
 }
 
 /// Messages handed to the link, sampled every 10 s (2.9).
@@ -138,7 +144,36 @@ pub struct BoardView {
     pub rates: [f64; 3],
     /// Microseconds from append to acknowledgement: p50, p95, p99, count.
     pub latency_us: [u64; 4],
+    /// Messages that took at most so many microseconds from append to acknowledgement.
+    pub latency_buckets: [(u64, u64); LATENCY_BOUNDS_US.len()],
+    /// Sum of all latencies, in microseconds.
+    pub latency_sum_us: u64,
+    /// Why the buffer cannot be used, if so.
+    pub trouble: Option<Reason>,
+    /// Messages did not fit into the buffer within the last minute.
+    pub overflows: bool,
 }
+
+/// Upper bounds of the latency histogram (O-1), 1 ms to 5 minutes.
+pub(crate) const LATENCY_BOUNDS_US: [u64; 14] = [
+    1_000,
+    2_500,
+    5_000,
+    10_000,
+    25_000,
+    50_000,
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    5_000_000,
+    30_000_000,
+    60_000_000,
+    300_000_000,
+];
+
+/// A buffer that was full is named for so long.
+const OVERFLOW_SHOWN: Duration = Duration::from_secs(60);
 
 /// The board of one link.
 #[derive(Debug)]
@@ -162,7 +197,10 @@ impl Board {
                 dropped: BufferStats::default(),
                 events: VecDeque::new(),
                 latency: latency.expect("constant bounds are valid"),
+                latency_sum: 0,
                 rates: Rates::new(0),
+                trouble: None,
+                overflow: (0, None),
             }),
             matched: AtomicU64::new(0),
             inbound: InboundCounters::default(),
@@ -233,7 +271,30 @@ impl Board {
 
     pub(crate) fn latency(&self, took: Duration) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        self.inner.lock().latency.saturating_record(micros.max(1));
+        let mut inner = self.inner.lock();
+        inner.latency.saturating_record(micros.max(1));
+        inner.latency_sum = inner.latency_sum.saturating_add(micros);
+    }
+
+    /// Why the buffer cannot be used; none: it can.
+    pub(crate) fn buffer_trouble(&self, trouble: Option<Reason>) {
+        let mut inner = self.inner.lock();
+        let news = inner.trouble.as_ref().map(|t| t.word) != trouble.as_ref().map(|t| t.word);
+        if news {
+            let state = if trouble.is_some() { "disconnected" } else { "connecting" };
+            inner.note("forwarding", "buffer".to_owned(), state, trouble.clone());
+        }
+        inner.trouble = trouble;
+    }
+
+    /// How many messages did not fit into the buffer since it was opened.
+    pub(crate) fn overflowed(&self, total: u64) {
+        let mut inner = self.inner.lock();
+        let grown = total > inner.overflow.0;
+        inner.overflow.0 = total;
+        if grown {
+            inner.overflow.1 = Some(Instant::now());
+        }
     }
 
     /// A buffer is closed; what it counted stays.
@@ -257,6 +318,7 @@ impl Board {
         inner.connections.values_mut().for_each(|(_, counters, _)| *counters = Default::default());
         inner.replication.values_mut().for_each(|(_, counters)| *counters = Default::default());
         inner.latency.reset();
+        inner.latency_sum = 0;
         inner.rates = Rates::new(waiting);
     }
 
@@ -299,6 +361,11 @@ impl Board {
             matched: self.matched.load(Ordering::Relaxed),
             rates: [rates.last, mean, rates.max],
             latency_us: [at(0.5), at(0.95), at(0.99), inner.latency.len()],
+            latency_buckets: LATENCY_BOUNDS_US
+                .map(|bound| (bound, inner.latency.count_between(0, bound))),
+            latency_sum_us: inner.latency_sum,
+            trouble: inner.trouble.clone(),
+            overflows: inner.overflow.1.is_some_and(|at| at.elapsed() < OVERFLOW_SHOWN),
         }
     }
 }

@@ -35,13 +35,15 @@ pub use upstream::{Answer, ControlPublish, InboundClient, Verdict};
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use actix::{Actor, Addr};
+use spanmq_link_protocol::binding::Principal;
 use spanmq_link_protocol::config::LinkConfig;
 use spanmq_link_protocol::expiry::ExpirySettings;
 use spanmq_link_protocol::forward::ConnectionState;
-use spanmq_link_protocol::reason::Reason;
+use spanmq_link_protocol::reason::{Reason, ReasonWord};
 use spanmq_link_protocol::replication::HEARTBEAT_INTERVAL;
 
 use beats::Beats;
@@ -85,6 +87,7 @@ pub struct Linking {
     beats: Arc<Beats>,
     supervisor: Addr<LinkSupervisor>,
     runtime: tokio::runtime::Handle,
+    actor_ttl: Duration,
 }
 
 /// Buffer gauges and counters of a link.
@@ -152,6 +155,7 @@ impl Linking {
             keeper,
             beats,
             runtime,
+            actor_ttl: config.expiry.ttl,
         })
     }
 
@@ -208,29 +212,70 @@ impl Linking {
         true
     }
 
-    /// Waits until this node runs the link as of `revision` and its pool is connected, or
-    /// `limit` has passed (C-16). True when both hold; a disabled link needs no pool.
-    pub async fn settled(&self, link: &str, revision: u64, limit: Duration) -> bool {
+    /// Waits until this node runs the link as of `revision` and each connection of its pool is up
+    /// or has failed once, or `limit` has passed (C-16). A disabled link needs no pool.
+    pub async fn settled(&self, link: &str, revision: u64, limit: Duration) {
         let holds = || {
             let state = self.registry.get(link)?;
-            let (new_enough, enabled, size) = {
+            if state.applied.load(Ordering::Acquire) < revision {
+                return None;
+            }
+            let (enabled, size) = {
                 let entry = state.entry.read();
-                let size = entry.config.pool_size as usize;
-                (entry.revision >= revision, entry.config.enable, size)
+                (entry.config.enable, entry.config.pool_size as usize)
             };
-            let connections = state.board.view().connections;
-            let up = |(standing, ..): &(Standing<ConnectionState>, _, _)| {
-                standing.state == ConnectionState::Connected
+            let view = state.board.view();
+            let known = |(standing, ..): &(Standing<ConnectionState>, _, _)| {
+                standing.state != ConnectionState::Connecting
             };
-            let ready = connections.len() == size && connections.values().all(up);
-            (new_enough && (!enabled || ready)).then_some(())
+            let ready = view.connections.len() == size && view.connections.values().all(known);
+            (!enabled || ready || view.trouble.is_some()).then_some(())
         };
         let wait = async {
             while holds().is_none() {
                 tokio::time::sleep(SETTLE_PERIOD).await;
             }
         };
-        tokio::time::timeout(limit, wait).await.is_ok()
+        // What it is then is told by the status.
+        let _ = tokio::time::timeout(limit, wait).await;
+    }
+
+    /// What is not as it should be although the link may work: who may speak for the remote is not
+    /// fixed (A-7; with who does now), the buffer overflows, the clocks differ (O-6).
+    #[must_use]
+    pub fn warnings(&self, link: &str) -> Vec<(Reason, Option<Principal>)> {
+        let Some(state) = self.registry.get(link) else { return Vec::new() };
+        let (enabled, bound) = {
+            let entry = state.entry.read();
+            (entry.config.enable, !entry.config.inbound.is_empty())
+        };
+        let mut found = Vec::new();
+        if !enabled {
+            return found;
+        }
+        let holder = state.speakers.lock().holder().cloned();
+        if let Some(holder) = holder.filter(|_| !bound) {
+            let reason = Reason::with_detail(ReasonWord::PeerNotBound, &holder.to_string());
+            found.push((reason, Some(holder)));
+        }
+        if state.board.view().overflows {
+            found.push((ReasonWord::BufferFull.into(), None));
+        }
+        if let Some(skew) = state.skew.lock().skew_ms(Instant::now()) {
+            let side = if skew > 0 { "behind" } else { "ahead of" };
+            let detail = format!(
+                "the remote's is about {:.1} s {side} ours",
+                skew.unsigned_abs() as f64 / 1e3
+            );
+            found.push((Reason::with_detail(ReasonWord::ClockSkew, &detail), None));
+        }
+        found
+    }
+
+    /// Silence after which an actor of a remote expires while its siblings speak.
+    #[must_use]
+    pub const fn actor_ttl(&self) -> Duration {
+        self.actor_ttl
     }
 
     /// Whether the TLS files of a link can be used on this node (C-10).

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use actix::Addr;
 use parking_lot::{Mutex, RwLock};
 use spanmq_link_protocol::binding::Principal;
 use spanmq_link_protocol::config::LinkConfig;
 use spanmq_link_protocol::dedup::DedupWindow;
+use spanmq_link_protocol::skew::SkewEstimate;
 
 use crate::board::Board;
 use crate::buffer::LinkBuffer;
@@ -46,6 +47,9 @@ pub(crate) struct LinkState {
     pub(crate) buffer: RwLock<Option<Arc<Mutex<LinkBuffer>>>>,
     pub(crate) wakers: RwLock<Vec<Waker>>,
     pub(crate) seen: Mutex<DedupWindow>,
+    /// The revision that the actors run by.
+    pub(crate) applied: AtomicU64,
+    pub(crate) skew: Mutex<SkewEstimate>,
     pub(crate) speakers: Mutex<Speakers>,
 }
 
@@ -57,6 +61,8 @@ impl LinkState {
             buffer: RwLock::new(None),
             wakers: RwLock::new(Vec::new()),
             seen: Mutex::new(DedupWindow::default()),
+            applied: AtomicU64::new(0),
+            skew: Mutex::new(SkewEstimate::default()),
             speakers: Mutex::new(Speakers::default()),
         })
     }

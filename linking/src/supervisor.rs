@@ -11,7 +11,8 @@ use actix::fut::wrap_future;
 use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message};
 use parking_lot::Mutex;
 use spanmq_link_protocol::config::{ChangeEffect, LinkConfig, PartEffect};
-use spanmq_link_protocol::reason::ReasonWord;
+use spanmq_link_protocol::forward::ConnectionState;
+use spanmq_link_protocol::reason::{Reason, ReasonWord};
 
 use crate::buffer::LinkBuffer;
 use crate::certs;
@@ -91,18 +92,25 @@ impl LinkSupervisor {
             state
         });
         *state.entry.write() = entry.clone();
+        let revision = entry.revision;
+        self.bring(&state, &name, entry);
+        state.applied.store(revision, Ordering::Release);
+    }
+
+    fn bring(&mut self, state: &Arc<LinkState>, name: &str, entry: LinkEntry) {
         if !entry.running() {
-            self.stop(&name, ReasonWord::Disabled);
-            self.drop_buffer(&state, &name);
+            self.stop(name, ReasonWord::Disabled);
+            self.drop_buffer(state, name);
+            state.board.buffer_trouble(None);
             return;
         }
         let config = self.files(&entry);
-        match self.running.get_mut(&name) {
-            None => self.start(&state, entry, config),
+        match self.running.get_mut(name) {
+            None => self.start(state, entry, config),
             Some(running) => {
                 let old = std::mem::replace(&mut running.entry, entry.clone());
                 running.config = config;
-                self.change(&state, &old, &entry);
+                self.change(state, &old, &entry);
             }
         }
     }
@@ -137,24 +145,56 @@ impl LinkSupervisor {
 
     fn start(&mut self, state: &Arc<LinkState>, entry: LinkEntry, config: Arc<LinkConfig>) {
         let name = config.name.clone();
-        let dir = self.buffer_dir(&name);
-        let pool = config.pool_size as usize;
-        match LinkBuffer::open(&dir, config.buffer.clone(), pool, self.common.fsync) {
-            Ok(buffer) => {
-                // What an earlier run left behind is handed over anew, so that the sums hold.
-                state.board.matched.fetch_add(buffer.stats().messages, Ordering::Relaxed);
-                *state.buffer.write() = Some(Arc::new(Mutex::new(buffer)));
-            }
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::error!(error, link = %name, dir = %dir.display(), "the buffer of the link cannot be opened; nothing is forwarded");
-            }
-        }
+        self.open_buffer(state, &config);
         let replicator = Replicator::new(self.common.replicator(state, &config, false)).start();
         let running = Running { entry, config, replicator, durable: None, pool: Vec::new() };
         self.running.insert(name.clone(), running);
         self.start_durable(state, &name);
         self.restart_pool(state, &name);
+    }
+
+    /// Without its buffer a link forwards nothing; it is tried again every second.
+    fn open_buffer(&self, state: &Arc<LinkState>, config: &LinkConfig) {
+        let (name, pool) = (&config.name, config.pool_size as usize);
+        let dir = self.buffer_dir(name);
+        match LinkBuffer::open(&dir, config.buffer.clone(), pool, self.common.fsync) {
+            Ok(buffer) => {
+                // What an earlier run left behind is handed over anew, so that the sums hold.
+                state.board.matched.fetch_add(buffer.stats().messages, Ordering::Relaxed);
+                *state.buffer.write() = Some(Arc::new(Mutex::new(buffer)));
+                state.board.buffer_trouble(None);
+            }
+            Err(error) => {
+                let detail = format!("{}: {}", dir.display(), with_causes(&error));
+                let word = ReasonWord::BufferUnusable;
+                state.board.buffer_trouble(Some(Reason::with_detail(word, &detail)));
+                let event = "cluster_link_buffer_unusable";
+                if let Some(omitted) = self.common.throttle.admit(event, name, word.as_str()) {
+                    tracing::error!(link = name, detail, omitted, "{event}");
+                }
+            }
+        }
+    }
+
+    /// Buffers that could not be opened, and those that overflow.
+    fn watch_buffers(&mut self) {
+        for name in self.running.keys().cloned().collect::<Vec<_>>() {
+            let (Some(running), Some(state)) =
+                (self.running.get(&name), self.common.registry.get(&name))
+            else {
+                continue;
+            };
+            let lost = state.buffer.read().as_ref().map(|buffer| buffer.lock().stats());
+            if let Some(stats) = lost {
+                state.board.overflowed(stats.dropped_queue_full + stats.rejected);
+                continue;
+            }
+            let config = running.config.clone();
+            self.open_buffer(&state, &config);
+            if state.buffer.read().is_some() {
+                self.restart_pool(&state, &name);
+            }
+        }
     }
 
     fn start_durable(&mut self, state: &Arc<LinkState>, name: &str) {
@@ -189,6 +229,9 @@ impl LinkSupervisor {
         state.board.forget_connections_above(size);
         let paused = running.entry.paused;
         let start = |number| {
+            // Not what the connection of this number was before.
+            let word = Some(ReasonWord::Starting.into());
+            state.board.connection(number, ConnectionState::Connecting, word, 0);
             let woken = Arc::new(AtomicBool::new(false));
             let parts = ForwarderParts {
                 link: running.config.clone(),
@@ -274,6 +317,12 @@ impl LinkSupervisor {
     }
 }
 
+/// An error with what led to it.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
 impl Common {
     fn replicator(
         &self,
@@ -300,7 +349,10 @@ impl Actor for LinkSupervisor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.run_interval(WATCH, |supervisor, _| supervisor.revive());
+        ctx.run_interval(WATCH, |supervisor, _| {
+            supervisor.revive();
+            supervisor.watch_buffers();
+        });
         let mut sets = self.common.interest.follow_durable();
         let first = async move { while sets.next().await.is_empty() {} };
         ctx.spawn(wrap_future(first).map(|(), supervisor: &mut Self, _| {

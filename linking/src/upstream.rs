@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -182,6 +183,7 @@ impl Connection {
         counters.bytes.fetch_add(publish.payload.len() as u64, Ordering::Relaxed);
         match self.decide(&link, publish.payload) {
             Inbound::Deliver(record) => {
+                self.note_skew(&link, &publish.cluster, record.timestamp_ms);
                 let id = record.id;
                 let delivered = self.shared.ports.publish.deliver(publish.cluster, record);
                 Pending::Delivery { link, id, delivered }
@@ -217,6 +219,16 @@ impl Connection {
                 let decoded = MessageRecord::decode(payload, self.shared.limits);
                 inbound::decide(facts, decoded, &link.seen.lock())
             }
+        }
+    }
+
+    /// O-6.
+    fn note_skew(&self, link: &LinkState, cluster: &str, published_ms: i64) {
+        let now = Instant::now();
+        let mut estimate = link.skew.lock();
+        estimate.note(now, now_ms(), published_ms);
+        if let Some(remote_behind_ms) = estimate.to_log(now) {
+            tracing::warn!(link = cluster, remote_behind_ms, "cluster_link_clock_skew");
         }
     }
 

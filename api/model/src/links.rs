@@ -77,7 +77,8 @@ pub struct LinkView {
     pub node_status: Vec<serde_json::Value>,
     /// `online`, `connecting`, …
     pub replication_status: String,
-    /// What is dangerous or doubtful about the configuration.
+    /// What is dangerous or doubtful about the configuration, and what the nodes see that is not as
+    /// it should be.
     pub warnings: Vec<LinkWarning>,
 }
 
@@ -88,6 +89,9 @@ pub struct LinkWarning {
     pub code: String,
     /// For people.
     pub message: String,
+    /// What to do about it, if that is not in the message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advice: Option<String>,
 }
 
 /// Metrics of a link (LINK-SPEC ).

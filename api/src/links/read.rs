@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use spanmq_api_model::LinkOptions;
 use spanmq_link_protocol::config::{self, LinkConfig, ParseContext, Reveal, parse_stored};
 use spanmq_link_protocol::status::{
-    Dialect, LinkStatus, MetricsReport, NodeLinkState, NodeMetrics, roll_up,
+    Dialect, LinkStatus, MetricsReport, NodeLinkState, NodeMetrics, ReasonReport, roll_up,
 };
 use spanmq_state::Link;
 
@@ -94,7 +94,7 @@ fn object(
 ) -> ApiResult<Value> {
     let parsed = parsed(shared, link)?;
     let mut object = parsed.to_json(Reveal::Redacted);
-    let LinkStatus { status, node_status, replication_status, reason, since } =
+    let LinkStatus { status, node_status, replication_status, reason, since, warnings } =
         roll_up(nodes, dialect);
     let extra = json!({
         "enable": link.enable,
@@ -106,7 +106,7 @@ fn object(
         "replication_status": replication_status,
         "reason": reason,
         "since": since,
-        "warnings": warnings(&parsed),
+        "warnings": all_warnings(&parsed, &warnings),
     });
     if let (Some(object), Value::Object(extra)) = (object.as_object_mut(), extra) {
         object.extend(extra.into_iter().filter(|(_, value)| !value.is_null()));
@@ -114,9 +114,11 @@ fn object(
     Ok(object)
 }
 
-fn warnings(link: &LinkConfig) -> Value {
-    let found = config::warnings(link);
-    found.iter().map(|w| json!({ "code": w.code, "message": w.message })).collect()
+/// Of the configuration, then of what the nodes see.
+fn all_warnings(link: &LinkConfig, seen: &[ReasonReport]) -> Vec<Value> {
+    let configured = config::warnings(link);
+    let configured = configured.iter().map(|w| json!({ "code": w.code, "message": w.message }));
+    configured.chain(seen.iter().map(|warning| json!(warning))).collect()
 }
 
 /// The stored configuration, checked.

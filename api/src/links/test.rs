@@ -59,7 +59,11 @@ fn view(shared: &Shared, link: &LinkConfig, report: ProbeReport) -> ProbeView {
         reason: reason.map(|reason| reason.word.as_str().to_owned()),
         warnings: config::warnings(link)
             .into_iter()
-            .map(|warning| LinkWarning { code: warning.code.to_owned(), message: warning.message })
+            .map(|warning| LinkWarning {
+                code: warning.code.to_owned(),
+                message: warning.message,
+                advice: None,
+            })
             .collect(),
     }
 }

@@ -1,5 +1,7 @@
 //! Creating, changing, deleting links: validated here, decided by the replicated state.
 
+use std::time::Duration;
+
 use actix_web::http::header::IF_MATCH;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
@@ -20,6 +22,8 @@ use crate::error::{ApiError, ApiResult};
 use crate::question;
 use crate::server::Shared;
 
+/// Longest wait for the pool of a link, whatever its `start_timeout`: callers have time limits too.
+const SETTLE_MAX: Duration = Duration::from_secs(10);
 /// An unconditional change that meets a newer revision is made again at most so often.
 const ATTEMPTS_MAX: usize = 32;
 
@@ -31,7 +35,8 @@ pub(super) async fn create(
 ) -> ApiResult<HttpResponse> {
     let link = parse_new(&shared, &body.0)?;
     check_files(&link, PathBase::Create)?;
-    propose(&shared, &caller, "Create", LinkCommand::Create(spec(&link))).await?;
+    let created = propose(&shared, &caller, "Create", LinkCommand::Create(spec(&link))).await?;
+    settled(&shared, &link, created).await;
     let shown = show(&shared, &link.name, dialect(&options, &shared)).await?;
     Ok(HttpResponse::Created().json(shown))
 }
@@ -55,7 +60,8 @@ pub(super) async fn upsert_or_replace(
     }
     let link = parse_new(&shared, &body.0)?;
     check_files(&link, PathBase::Create)?;
-    propose(&shared, &caller, "Create", LinkCommand::Create(spec(&link))).await?;
+    let created = propose(&shared, &caller, "Create", LinkCommand::Create(spec(&link))).await?;
+    settled(&shared, &link, created).await;
     Ok(HttpResponse::Created().json(show(&shared, &name, dialect).await?))
 }
 
@@ -129,7 +135,10 @@ async fn update(
         match propose(shared, caller, "Update", command).await {
             Err(refusal) if refusal.status == 412 && wanted.is_none() => {}
             Err(refusal) => return Err(refusal),
-            Ok(_) => return Ok(HttpResponse::Ok().json(show(shared, name, dialect).await?)),
+            Ok(changed) => {
+                settled(shared, &link, changed).await;
+                return Ok(HttpResponse::Ok().json(show(shared, name, dialect).await?));
+            }
         }
     }
     Err(ApiError::unavailable("Update link failed: others change it all the time; try again"))
@@ -189,6 +198,12 @@ pub(super) async fn reset_metrics(
         "message": format!("The metrics were not reset on {}", failed.join(", ")),
         "nodes": nodes,
     })))
+}
+
+/// The answer shows what came of it on this node, if that is known within `start_timeout` (C-16).
+async fn settled(shared: &Shared, link: &LinkConfig, revision: Revision) {
+    let limit = link.resource_opts.start_timeout.as_duration().min(SETTLE_MAX);
+    shared.node.linking().settled(&link.name, revision, limit).await;
 }
 
 async fn show(shared: &Shared, name: &str, dialect: Dialect) -> ApiResult<Value> {

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use spanmq_link_protocol::replication::Phase;
 use spanmq_link_protocol::status::{LinkMetrics, PoolState};
 
-use super::text::{Kind, Text};
+use spanmq_linking::BoardView;
+
+use super::text::{Buckets, Kind, Text};
 use crate::ports::Node;
 use crate::question::links::{metrics, report};
 
@@ -30,6 +32,9 @@ pub(super) fn write(text: &mut Text, node: &dyn Node) {
     let linking = node.linking();
     let mut links: Vec<Arc<str>> = Vec::new();
     node.read(&mut |state| links = state.links().list().map(|link| link.name.clone()).collect());
+    let ttl = linking.actor_ttl().as_secs_f64();
+    let help = "Silence after which an actor of a remote expires while others of it speak.";
+    text.add(Kind::Gauge, "cluster_link_actor_expiry_seconds", help, &[], ttl);
     for link in &links {
         if let Some(report) = report(node, &linking, link) {
             states(text, link, report.pool, report.replication);
@@ -47,19 +52,22 @@ pub(super) fn write(text: &mut Text, node: &dyn Node) {
             let disk = buffer.disk_bytes as f64;
             gauge(text, "buffer_disk_bytes", "Of these on disk.", disk);
             let view = board.view();
-            for (quantile, micros) in ["0.5", "0.95", "0.99"].iter().zip(view.latency_us) {
-                let labels = [("link", &**link), ("quantile", *quantile)];
-                let help = "From append to acknowledgement.";
-                let seconds = micros as f64 / 1e6;
-                let name = "cluster_link_forward_latency_seconds";
-                text.add(Kind::Gauge, name, help, &labels, seconds);
-            }
+            latency(text, link, &view);
             let reconnects = view.forwarded.reconnects;
             let name = "cluster_link_reconnects_total";
             let help = "Connections of the pool that were opened again.";
             text.add(Kind::Counter, name, help, &label, reconnects as f64);
         }
     }
+}
+
+fn latency(text: &mut Text, link: &str, view: &BoardView) {
+    let counts = view.latency_buckets.map(|(micros, count)| (micros as f64 / 1e6, count));
+    let [.., count] = view.latency_us;
+    let sum = view.latency_sum_us as f64 / 1e6;
+    let name = "cluster_link_forward_latency_seconds";
+    let help = "From append to acknowledgement.";
+    text.histogram(name, help, &[("link", link)], &Buckets { counts: &counts, sum, count });
 }
 
 fn states(text: &mut Text, link: &str, pool: PoolState, replication: Phase) {

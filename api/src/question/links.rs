@@ -1,5 +1,6 @@
 //! Links on one node: their state, their metrics.
 
+use spanmq_link_protocol::binding::Principal;
 use spanmq_link_protocol::config::LinkConfig;
 use spanmq_link_protocol::forward::ConnectionState;
 use spanmq_link_protocol::reason::{AdviceContext, Reason, ReasonWord};
@@ -40,6 +41,7 @@ fn starting() -> NodeReport {
         enabled: true,
         reason: None,
         since: None,
+        warnings: Vec::new(),
     }
 }
 
@@ -92,8 +94,9 @@ pub(crate) fn report(node: &dyn Node, linking: &Linking, link: &str) -> Option<N
             pool: PoolState::Disconnected,
             replication: Phase::Disabled,
             enabled: false,
-            reason: Some(explain(node, &config, &ReasonWord::Disabled.into())),
+            reason: Some(explain(node, &config, &ReasonWord::Disabled.into(), None)),
             since: None,
+            warnings: Vec::new(),
         });
     }
     let view = board.view();
@@ -103,9 +106,11 @@ pub(crate) fn report(node: &dyn Node, linking: &Linking, link: &str) -> Option<N
     let troubled = view.connections.values().map(|(standing, ..)| standing);
     let troubled = troubled.filter(|s| s.state != ConnectionState::Connected);
     let paused = paused.then(|| Reason::new(ReasonWord::Paused));
-    let reason = replication
-        .filter(|_| phase != Phase::Online)
-        .and_then(|standing| standing.reason.clone())
+    let refused = replication.filter(|_| phase != Phase::Online);
+    let reason = view
+        .trouble
+        .clone()
+        .or_else(|| refused.and_then(|standing| standing.reason.clone()))
         .or_else(|| troubled.clone().find_map(|standing| standing.reason.clone()))
         .or(paused);
     let since = troubled.map(|s| s.since).chain(replication.map(|s| s.since)).max();
@@ -113,18 +118,28 @@ pub(crate) fn report(node: &dyn Node, linking: &Linking, link: &str) -> Option<N
         pool,
         replication: phase,
         enabled: true,
-        reason: reason.map(|reason| explain(node, &config, &reason)),
+        reason: reason.map(|reason| explain(node, &config, &reason, None)),
         since: since.map(rfc3339),
+        warnings: linking
+            .warnings(link)
+            .iter()
+            .map(|(reason, holder)| explain(node, &config, reason, holder.as_ref()))
+            .collect(),
     })
 }
 
-fn explain(node: &dyn Node, config: &LinkConfig, reason: &Reason) -> ReasonReport {
+fn explain(
+    node: &dyn Node,
+    config: &LinkConfig,
+    reason: &Reason,
+    holder: Option<&Principal>,
+) -> ReasonReport {
     let context = AdviceContext {
         local_cluster: &node.cluster_name(),
         remote_cluster: &config.name,
         clientid: &config.clientid,
         server: config.server.as_text(),
-        holder: None,
+        holder,
     };
     ReasonReport::of(reason, &context)
 }

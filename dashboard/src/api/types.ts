@@ -63,7 +63,7 @@ export interface Link {
   reason?: Reason;
   since?: string;
   node_status?: NodeStatus[];
-  warnings?: { code: string; message: string }[];
+  warnings?: { code: string; message: string; advice?: string }[];
   [other: string]: unknown;
 }
 

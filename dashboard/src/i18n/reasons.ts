@@ -145,6 +145,14 @@ export const REASONS: Record<string, Entry> = {
     en: ["The buffer of the link is full.", "Raise the buffer limit, or find out why the remote takes so long."],
     zh: ["该连接的缓存已满。", "请提高缓存上限，或查明远程集群处理缓慢的原因。"],
   },
+  buffer_unusable: {
+    en: ["The buffer of the link cannot be opened on this node; QoS 1 and 2 messages for it are refused.", "See the detail: mend or move away the folder that it names; the link tries again every second."],
+    zh: ["本节点无法打开该连接的缓存，发往该连接的 QoS 1 和 2 消息会被拒绝。", "请根据详情修复或移走其中提到的目录，连接每秒会重试一次。"],
+  },
+  clock_skew: {
+    en: ["The clocks of this node and of the remote differ.", "Run a time service on the nodes of both clusters: message expiry across the link counts by both clocks."],
+    zh: ["本节点与远程集群的时钟不一致。", "请在两个集群的节点上启用时间同步服务：跨集群消息的过期时间按双方时钟计算。"],
+  },
   session_ended: { en: ["The remote ended the connection."], zh: ["远程集群结束了连接，正在自动重连。"] },
   peer_not_bound: {
     en: ["The remote's identity is not fixed: the first client that spoke for it holds its name.", "Add an inbound rule to the link:"],

@@ -27,6 +27,7 @@ pub mod message;
 pub mod reason;
 pub mod replication;
 mod retry;
+pub mod skew;
 pub mod status;
 pub mod term;
 pub mod topics;

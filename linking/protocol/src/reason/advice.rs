@@ -47,6 +47,8 @@ impl Reason {
             W::QuotaExceeded => "Raise the quota at the remote, or send less.".to_owned(),
             W::PacketTooLarge => "Raise the packet limit of the remote's listener, or publish smaller messages.".to_owned(),
             W::BufferFull => "Raise buffer.disk_max_bytes, or find out why the remote takes so long.".to_owned(),
+            W::BufferUnusable => "See the detail: mend or move away the folder that it names; the link tries again every second.".to_owned(),
+            W::ClockSkew => "Run a time service on the nodes of both clusters: message expiry across the link counts by both clocks.".to_owned(),
             W::ProtocolError | W::RemoteProtocolError => "Check that the remote is a compatible version; see the log of both sides.".to_owned(),
             W::PeerNotBound => format!("Add an inbound rule to the link: {}", inbound_rule(context)),
             W::IdentityMismatch => "Find out who this client is. If it is right, change the link's inbound rule.".to_owned(),

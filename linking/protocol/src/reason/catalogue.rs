@@ -59,6 +59,8 @@ words! {
     PacketTooLarge = "packet_too_large", "A message is larger than the remote accepts.";
     UnackedTooLong = "unacked_too_long", "The remote left a forwarded message unacknowledged for too long.";
     BufferFull = "buffer_full", "The buffer of the link is full.";
+    BufferUnusable = "buffer_unusable", "The buffer of the link cannot be opened on this node; QoS 1 and 2 messages for it are refused.";
+    ClockSkew = "clock_skew", "The clocks of this node and of the remote differ.";
     SessionEnded = "session_ended", "The remote ended the connection.";
     PeerNotBound = "peer_not_bound", "The remote's identity is not fixed: the first client that spoke for it holds its name.";
     IdentityMismatch = "identity_mismatch", "A client without the right to it speaks for the remote's name.";

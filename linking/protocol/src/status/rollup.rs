@@ -78,6 +78,9 @@ pub struct NodeReport {
     /// RFC 3339, when the state began.
     #[serde(default)]
     pub since: Option<String>,
+    /// What is not as it should be, although the link may work.
+    #[serde(default)]
+    pub warnings: Vec<ReasonReport>,
 }
 
 /// A node, and its report unless it did not answer in time.
@@ -109,6 +112,9 @@ pub struct LinkStatus {
     pub reason: Option<ReasonReport>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
+    /// Of all nodes, each once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<ReasonReport>,
 }
 
 const INCONSISTENT: &str = "inconsistent";
@@ -141,6 +147,12 @@ impl NodeReport {
 /// Rolls the nodes up, in the order of their names. Give running members only.
 pub fn roll_up(mut nodes: Vec<NodeLinkState>, dialect: Dialect) -> LinkStatus {
     nodes.sort_by(|a, b| a.node.cmp(&b.node));
+    let mut warnings: Vec<ReasonReport> = Vec::new();
+    for warning in nodes.iter().flat_map(|state| &state.report).flat_map(|r| &r.warnings) {
+        if !warnings.iter().any(|known| known.code == warning.code) {
+            warnings.push(warning.clone());
+        }
+    }
     let rows: Vec<NodeStatus> = nodes.into_iter().map(|state| row(state, dialect)).collect();
     let telling = rows.iter().find(|row| row.reason.is_some());
     LinkStatus {
@@ -149,6 +161,7 @@ pub fn roll_up(mut nodes: Vec<NodeLinkState>, dialect: Dialect) -> LinkStatus {
         reason: telling.and_then(|row| row.reason.clone()),
         since: telling.or(rows.first()).and_then(|row| row.since.clone()),
         node_status: rows,
+        warnings,
     }
 }
 

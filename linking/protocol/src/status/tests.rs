@@ -5,7 +5,7 @@ use crate::replication::Phase;
 use serde_json::json;
 
 fn report(pool: PoolState, replication: Phase) -> NodeReport {
-    NodeReport { pool, replication, enabled: true, reason: None, since: None }
+    NodeReport { pool, replication, enabled: true, reason: None, since: None, warnings: Vec::new() }
 }
 
 fn node(name: &str, report: Option<NodeReport>) -> NodeLinkState {
