@@ -36,6 +36,9 @@ mod table;
 pub use access::{BootstrapError, FirstAdmin, bootstrap_admin};
 pub use audit::AuditLog;
 pub use openapi::openapi_json;
-pub use question::answer;
+pub use question::{
+    answer,
+    links::{LinkValues, link_values},
+};
 pub use records::mqtt_user;
 pub use server::{Api, ApiConfig, HttpsConfig, serve};

@@ -3,9 +3,9 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use cluster_tests::client::Client;
+use cluster_tests::client::{Client, Packet};
 use cluster_tests::harness::links::{
-    SETTLE, Setup, change_link, create_link, link_becomes, link_body, linked, routes_learnt,
+    ACL, SETTLE, Setup, change_link, create_link, link_becomes, link_body, linked, routes_learnt,
     running,
 };
 use cluster_tests::harness::{Cluster, eventually};
@@ -236,4 +236,49 @@ fn after_its_clock_went_back_a_node_s_actors_come_back() -> anyhow::Result<()> {
     assert_eq!(publisher.publish("t", b"back", 1)?, 0);
     assert_eq!(subscriber.payload()?, b"back");
     Ok(())
+}
+
+// O-2
+#[test]
+fn the_state_of_a_link_is_told_under_sys_and_kept_for_late_subscribers() -> anyhow::Result<()> {
+    let acl = format!("{{allow, {{clientid, \"monitor\"}}, subscribe, [\"$SYS/#\"]}}.\n{ACL}");
+    let setup = Setup::default().file("acl.conf", &acl).config("sys_topics.sys_msg_interval = 1s");
+    let (a, _b) = linked(&setup, 1, 1, &["t"])?;
+    let node = a.nodes[0].options.name.clone();
+    let mut monitor = Client::simple(a.nodes[0].mqtt_port(), "monitor")?;
+    monitor.subscribe(&format!("$SYS/brokers/{node}/links/b/+"), 0)?;
+    let told = |monitor: &mut Client| -> anyhow::Result<(String, Vec<u8>)> {
+        match monitor.message()? {
+            Packet::Publish { topic, payload, .. } => Ok((topic, payload)),
+            other => anyhow::bail!("{other:?}"),
+        }
+    };
+    let status = |payload: &[u8]| -> anyhow::Result<String> {
+        let value: Value = serde_json::from_slice(payload)?;
+        Ok(value["status"].as_str().unwrap_or_default().to_owned())
+    };
+    let (mut first, mut metrics) = (None, None);
+    while first.is_none() || metrics.is_none() {
+        let (topic, payload) = told(&mut monitor)?;
+        match topic.rsplit('/').next() {
+            Some("status") => first = Some(status(&payload)?),
+            _ => metrics = Some(serde_json::from_slice::<Value>(&payload)?),
+        }
+    }
+    assert_eq!(first.as_deref(), Some("connected"));
+    assert_eq!(metrics.map(|m| m["forwarding"]["matched"].clone()), Some(json!(0)));
+    change_link(&a, "b", &json!({ "enable": false }))?;
+    loop {
+        let (topic, payload) = told(&mut monitor)?;
+        if topic.ends_with("/status") && status(&payload)? == "disconnected" {
+            break;
+        }
+    }
+    a.nodes[0].rest().delete("/cluster/links/link/b")?.expect(204)?;
+    loop {
+        let (topic, payload) = told(&mut monitor)?;
+        if topic.ends_with("/status") && payload.is_empty() {
+            return Ok(());
+        }
+    }
 }

@@ -18,6 +18,7 @@ use crate::mailbox::Mailbox;
 use crate::metrics::Metrics;
 use crate::ports::Ports;
 use crate::store::StoreHandle;
+use crate::sys::SysTopics;
 use crate::turns::Turns;
 
 pub(crate) struct Shared {
@@ -32,6 +33,7 @@ pub(crate) struct Shared {
     pub(crate) clients: Arc<Clients>,
     pub(crate) store: Option<StoreHandle>,
     pub(crate) turns: Turns,
+    pub(crate) sys: SysTopics,
     pub(crate) left_behind: LeftBehind<TicketAddress>,
     pub(crate) complaints: Complaints,
     pub(crate) started: Instant,
@@ -71,6 +73,7 @@ impl Shared {
             clients: Arc::new(Clients::new()),
             store,
             turns,
+            sys: SysTopics::default(),
             left_behind: LeftBehind::default(),
             complaints: Complaints::default(),
             started: Instant::now(),

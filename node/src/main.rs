@@ -4,6 +4,7 @@
 mod alarms;
 mod cli;
 mod demo;
+mod link_topics;
 mod seed;
 mod start;
 mod upkeep;

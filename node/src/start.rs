@@ -25,7 +25,7 @@ use crate::wiring::broker::RaftPort;
 use crate::wiring::links::{LinkPort, LinkingPorts};
 use crate::wiring::peers::{PeerInbox, PeerPort};
 use crate::wiring::{Slot, links, sessions, settings};
-use crate::{alarms, upkeep, watch};
+use crate::{alarms, link_topics, upkeep, watch};
 
 /// How long clients may take to be told good-bye.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
@@ -125,6 +125,7 @@ impl Node {
         first_administrator(&port, &config).await?;
         alarms::watch(&raft, &broker, peers, &runtime);
         upkeep::start(&raft, &broker, &port, &config, &runtime);
+        link_topics::publish(port.clone(), broker.clone(), &runtime);
         let api = spanmq_api::serve(settings::api(&config)?, port)
             .context("the API cannot listen where `dashboard.listeners` says")?;
         Ok(Self { config, raft, broker, linking, api })

@@ -6,8 +6,8 @@ use spanmq_link_protocol::forward::ConnectionState;
 use spanmq_link_protocol::reason::{AdviceContext, Reason, ReasonWord};
 use spanmq_link_protocol::replication::Phase;
 use spanmq_link_protocol::status::{
-    ForwardingMetrics, InboundMetrics, LinkMetrics, NodeLinkState, NodeReport, PoolState,
-    ReasonReport, ReplicationMetrics, RouterMetrics,
+    Dialect, ForwardingMetrics, InboundMetrics, LinkMetrics, NodeLinkState, NodeReport, PoolState,
+    ReasonReport, ReplicationMetrics, RouterMetrics, roll_up,
 };
 use spanmq_linking::{BoardView, BufferView, LinkEntry, Linking};
 
@@ -31,6 +31,35 @@ pub(crate) async fn link_states(node: &dyn Node, links: &[String]) -> Vec<Vec<No
         replies.iter().map(state).collect()
     };
     (0..links.len()).map(of_link).collect()
+}
+
+/// State and metrics of each link on this node, as JSON objects of R-5 and R-7 (O-2).
+#[must_use]
+pub fn link_values(node: &dyn Node, with_metrics: bool) -> Vec<LinkValues> {
+    let linking = node.linking();
+    let mut links: Vec<String> = Vec::new();
+    node.read(&mut |state| links = state.links().list().map(|l| l.name.to_string()).collect());
+    let values = links.into_iter().filter_map(|link| {
+        let report = Some(report(node, &linking, &link)?);
+        let state = NodeLinkState { node: node.name().to_string(), report };
+        let row = roll_up(vec![state], Dialect::Emqx).node_status.pop()?;
+        let status = serde_json::to_string(&row).ok()?;
+        let metrics = with_metrics.then(|| metrics(node, &linking, &link)).flatten();
+        let metrics = metrics.and_then(|metrics| serde_json::to_string(&metrics).ok());
+        Some(LinkValues { link, status, metrics })
+    });
+    values.collect()
+}
+
+/// What `$SYS` tells about one link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkValues {
+    /// Its name.
+    pub link: String,
+    /// JSON of its state on this node.
+    pub status: String,
+    /// JSON of its metrics on this node, if they were wanted.
+    pub metrics: Option<String>,
 }
 
 /// A node that has the link in its list, but no actors for it yet.

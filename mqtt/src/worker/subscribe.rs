@@ -1,7 +1,6 @@
 //! SUBSCRIBE and UNSUBSCRIBE: each filter is checked alone, and SUBACK leaves when the routes are
 //! visible (ARCHITECTURE §4, subscribe visibility).
 
-use std::collections::VecDeque;
 use std::num::NonZeroU16;
 
 use spanmq_session::{MatchedOptions, SubscriptionOptions, reason};
@@ -199,10 +198,11 @@ impl Worker {
             return;
         }
         if let Some(slot) = self.slots.get_mut(key) {
+            let sys = &self.shared.sys;
             let replays = pending.retained.into_iter().map(|(filter, options)| Replay {
+                waiting: sys.retained(&filter),
                 filter,
                 options,
-                waiting: VecDeque::new(),
                 cursor: Some(0),
             });
             slot.replays.extend(replays);

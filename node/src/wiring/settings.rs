@@ -149,6 +149,7 @@ pub(crate) fn broker(config: &Config) -> anyhow::Result<BrokerConfig> {
             OrphanMode::Refuse => Orphans::Refuse,
         },
         shared_strategy: shared_strategy(config.mqtt.shared_subscription_strategy),
+        sys_interval: config.sys_topics.sys_msg_interval,
         ..BrokerConfig::default()
     })
 }

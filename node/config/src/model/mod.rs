@@ -51,6 +51,8 @@ settings! {
         "session" => session: SessionConfig = SessionConfig::default(),
         /// Retained messages.
         "retainer" => retainer: RetainerConfig = RetainerConfig::default(),
+        /// The node's own numbers below `$SYS/`.
+        "sys_topics" => sys_topics: SysTopicsConfig = SysTopicsConfig::default(),
         /// Where MQTT clients are looked up, in this order.
         "authentication" => authentication: Vec<Authenticator> = vec![],
         /// What MQTT clients may do.

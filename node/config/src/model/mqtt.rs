@@ -124,6 +124,16 @@ settings! {
 }
 
 settings! {
+    /// The node's own numbers below `$SYS/brokers/NODE/`; kept for late subscribers.
+    pub struct SysTopicsConfig {
+        /// Pause between two publications; states of links are also published when they change.
+        /// 0s = no `$SYS` topics.
+        "sys_msg_interval" => sys_msg_interval: Duration = Duration::from_secs(60)
+            => Duration::ZERO..=Duration::from_secs(86_400),
+    }
+}
+
+settings! {
     /// Limits of the retained store.
     pub struct RetainerBackendConfig {
         /// Most retained messages.
