@@ -88,6 +88,7 @@ pub struct Linking {
     supervisor: Addr<LinkSupervisor>,
     runtime: tokio::runtime::Handle,
     actor_ttl: Duration,
+    ports: Ports,
 }
 
 /// Buffer gauges and counters of a link.
@@ -145,7 +146,7 @@ impl Linking {
             upstream: Upstream::new(
                 config.cluster.clone(),
                 registry.clone(),
-                ports,
+                ports.clone(),
                 beats.clone(),
                 runtime.clone(),
             ),
@@ -156,6 +157,7 @@ impl Linking {
             beats,
             runtime,
             actor_ttl: config.expiry.ttl,
+            ports,
         })
     }
 
@@ -253,7 +255,9 @@ impl Linking {
         if !enabled {
             return found;
         }
-        let holder = state.speakers.lock().holder().cloned();
+        let everywhere = self.ports.leader.holder(link);
+        let everywhere = everywhere.and_then(|text| Principal::from_text(&text));
+        let holder = everywhere.or_else(|| state.speakers.lock().holder().cloned());
         if let Some(holder) = holder.filter(|_| !bound) {
             let reason = Reason::with_detail(ReasonWord::PeerNotBound, &holder.to_string());
             found.push((reason, Some(holder)));

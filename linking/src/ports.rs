@@ -95,6 +95,11 @@ pub trait Leader: Send + Sync + 'static {
     /// Alarms about links that this node has raised: name → the cause in its details.
     fn standing_alarms(&self) -> BTreeMap<String, String>;
 
+    /// Who holds a remote's name in the cluster, as [`Principal::to_text`] says it.
+    ///
+    /// [`Principal::to_text`]: spanmq_link_protocol::binding::Principal::to_text
+    fn holder(&self, remote: &str) -> Option<Arc<str>>;
+
     /// Remotes whose routes are held as stale.
     fn held_remotes(&self) -> Vec<String>;
 }

@@ -129,7 +129,14 @@ impl Upstream {
 async fn serve(shared: Arc<Shared>, client: InboundClient, mut batches: mpsc::Receiver<Batch>) {
     let identity = client.identity.clone();
     let machine = UpstreamConnection::new(&shared.local_cluster, identity, shared.limits);
-    let mut task = Connection { shared, client, machine, next_token: 0, spoke_for: Vec::new() };
+    let mut task = Connection {
+        shared,
+        client,
+        machine,
+        next_token: 0,
+        spoke_for: Vec::new(),
+        holders: HashMap::new(),
+    };
     while let Some(batch) = batches.recv().await {
         let verdicts = task.batch(batch.publishes).await;
         (batch.answer)(verdicts);
@@ -145,6 +152,8 @@ struct Connection {
     machine: UpstreamConnection,
     next_token: u64,
     spoke_for: Vec<Arc<LinkState>>,
+    /// Who holds the names of the remotes in the cluster, as far as this batch has asked.
+    holders: HashMap<Arc<str>, Option<Principal>>,
 }
 
 /// A verdict that stands, or one that a delivery will give.
@@ -155,6 +164,7 @@ enum Pending {
 
 impl Connection {
     async fn batch(&mut self, publishes: Vec<ControlPublish>) -> Vec<Verdict> {
+        self.holders.clear();
         let mut pending = Vec::with_capacity(publishes.len());
         for publish in publishes {
             pending.push(match publish.is_message {
@@ -181,7 +191,7 @@ impl Connection {
         let counters = &link.board.inbound;
         counters.received.fetch_add(1, Ordering::Relaxed);
         counters.bytes.fetch_add(publish.payload.len() as u64, Ordering::Relaxed);
-        match self.decide(&link, publish.payload) {
+        match self.decide(&link, &publish.cluster, publish.payload) {
             Inbound::Deliver(record) => {
                 self.note_skew(&link, &publish.cluster, record.timestamp_ms);
                 let id = record.id;
@@ -201,9 +211,19 @@ impl Connection {
         }
     }
 
-    fn decide(&mut self, link: &Arc<LinkState>, payload: Bytes) -> Inbound {
+    /// Who may speak for the remote when no rule says so: who does in the cluster, else here.
+    fn holder(&mut self, link: &LinkState, cluster: &Arc<str>) -> Option<Principal> {
+        let leader = &self.shared.ports.leader;
+        let known = self
+            .holders
+            .entry(cluster.clone())
+            .or_insert_with(|| leader.holder(cluster).and_then(|text| Principal::from_text(&text)));
+        known.clone().or_else(|| link.speakers.lock().holder().cloned())
+    }
+
+    fn decide(&mut self, link: &Arc<LinkState>, cluster: &Arc<str>, payload: Bytes) -> Inbound {
+        let holder = self.holder(link, cluster);
         let entry = link.entry.read();
-        let holder = link.speakers.lock().holder().cloned();
         let facts = InboundLink {
             enabled: entry.config.enable,
             topics: &entry.config.topics,
@@ -263,13 +283,11 @@ impl Connection {
     async fn route(&mut self, publish: ControlPublish) -> Verdict {
         self.next_token += 1;
         let link = self.shared.registry.get(&publish.cluster);
+        let holder = link.as_ref().and_then(|link| self.holder(link, &publish.cluster));
         let facts = link.as_ref().map(|link| {
             let entry = link.entry.read();
-            LinkFacts {
-                enabled: entry.config.enable,
-                inbound: entry.config.inbound.clone(),
-                holder: link.speakers.lock().holder().cloned(),
-            }
+            let (enabled, inbound) = (entry.config.enable, entry.config.inbound.clone());
+            LinkFacts { enabled, inbound, holder }
         });
         let event = Event::Publish(RoutePublish {
             token: PublishToken(self.next_token),
@@ -299,7 +317,9 @@ impl Connection {
     async fn perform(&mut self, command: Command, link: Option<&Arc<LinkState>>) -> Option<Event> {
         match command {
             Command::ActorInit { token, actor, incarnation, principal } => {
-                let outcome = self.actor_init(&actor, incarnation).await;
+                let is_bound = link.is_some_and(|l| !l.entry.read().config.inbound.is_empty());
+                let by = (!is_bound).then(|| principal.to_text());
+                let outcome = self.actor_init(&actor, incarnation, by).await;
                 if let (InitOutcome::Accepted { .. }, Some(link)) = (outcome, link) {
                     self.speak_for(link.clone(), principal);
                 }
@@ -372,9 +392,21 @@ impl Connection {
         }
     }
 
-    async fn actor_init(&self, key: &ActorKey, incarnation: u64) -> InitOutcome {
+    /// `by`: who speaks, when no rule says who may.
+    async fn actor_init(
+        &self,
+        key: &ActorKey,
+        incarnation: u64,
+        by: Option<String>,
+    ) -> InitOutcome {
         let (peer, actor) = (key.cluster.as_str().into(), key.actor.as_str().into());
-        let init = RemoteCommand::ActorInit { peer, actor, incarnation, at_ms: now_ms() };
+        let at_ms = now_ms();
+        let init = match by.map(Arc::from) {
+            None => RemoteCommand::ActorInit { peer, actor, incarnation, at_ms },
+            Some(principal) => {
+                RemoteCommand::ActorInitBy { peer, actor, incarnation, at_ms, principal }
+            }
+        };
         match self.propose(init).await {
             Some(RemoteReply::Accepted { need_bootstrap, .. }) => {
                 self.shared.beats.note(key, incarnation, Sign::Handshake);
@@ -383,6 +415,7 @@ impl Connection {
             Some(RemoteReply::UnknownCluster) => InitOutcome::UnknownCluster,
             Some(RemoteReply::LinkDisabled) => InitOutcome::LinkDisabled,
             Some(RemoteReply::TooManyActors { .. }) => InitOutcome::TooManyActors,
+            Some(RemoteReply::HeldBy { .. }) => InitOutcome::HeldByOther,
             Some(_) => InitOutcome::Stale,
             None => InitOutcome::NoQuorum,
         }

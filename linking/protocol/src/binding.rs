@@ -32,6 +32,26 @@ impl Principal {
     }
 }
 
+impl Principal {
+    /// As the replicated state keeps it: `cert:NAME`, `user:NAME` or `anonymous`.
+    pub fn to_text(&self) -> String {
+        match self {
+            Principal::Certificate(name) => format!("cert:{name}"),
+            Principal::User(name) => format!("user:{name}"),
+            Principal::Anonymous => "anonymous".to_owned(),
+        }
+    }
+
+    /// Reads [`Self::to_text`].
+    pub fn from_text(text: &str) -> Option<Principal> {
+        match text.split_once(':') {
+            Some(("cert", name)) => Some(Principal::Certificate(name.to_owned())),
+            Some(("user", name)) => Some(Principal::User(name.to_owned())),
+            _ => (text == "anonymous").then_some(Principal::Anonymous),
+        }
+    }
+}
+
 impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -96,6 +116,16 @@ mod tests {
         assert!(may_speak(&client("b", Some("clink"), None), &rule, Some(&holder)));
         assert!(!may_speak(&client("a", Some("other"), None), &rule, Some(&holder)));
         assert!(!may_speak(&client("a", None, None), &rule, Some(&holder)));
+    }
+
+    #[test]
+    fn a_principal_is_read_from_its_text() {
+        let user = |name: &str| Principal::User(name.into());
+        let all = [user("a:b"), user(""), Principal::Certificate("user:x".into())];
+        for principal in all.into_iter().chain([Principal::Anonymous]) {
+            assert_eq!(Principal::from_text(&principal.to_text()), Some(principal));
+        }
+        assert_eq!(Principal::from_text("nobody:x"), None);
     }
 
     #[test]

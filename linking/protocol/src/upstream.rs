@@ -82,6 +82,8 @@ pub enum InitOutcome {
     LinkDisabled,
     /// The remote has as many actors as it may (K6).
     TooManyActors,
+    /// Somebody else holds the remote's name.
+    HeldByOther,
     NoQuorum,
 }
 

@@ -303,6 +303,10 @@ impl Leader for LinkingPorts {
         ours.map(|alarm| (alarm.name.to_string(), alarm.details.to_string())).collect()
     }
 
+    fn holder(&self, remote: &str) -> Option<Arc<str>> {
+        self.raft.state().remotes().peer(remote)?.holder().cloned()
+    }
+
     fn held_remotes(&self) -> Vec<String> {
         let state = self.raft.state();
         let held = state.remotes().peers().filter(|(_, peer)| peer.held_since_ms().is_some());

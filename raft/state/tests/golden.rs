@@ -120,6 +120,16 @@ fn remote() -> Vec<(&'static str, Command)> {
         ("expire_actors", RemoteCommand::Expire { peer: peer(), actors: actors() }),
         ("hold", RemoteCommand::Hold { peer: peer(), since_ms: 6 }),
         ("peer_forget", RemoteCommand::PeerForget { peer: peer() }),
+        (
+            "actor_init_by",
+            RemoteCommand::ActorInitBy {
+                peer: peer(),
+                actor: actor(),
+                incarnation: 5,
+                at_ms: 6,
+                principal: "user:u".into(),
+            },
+        ),
     ];
     commands.map(|(name, command)| (name, Command::Remote(command))).into()
 }

@@ -203,6 +203,12 @@ impl UpstreamConnection {
             }
             InitOutcome::Stale => return self.protocol_error("an older incarnation"),
             InitOutcome::NoQuorum => return self.disconnect(code::SERVER_BUSY, "no quorum"),
+            InitOutcome::HeldByOther => {
+                self.session = None;
+                let note = Note::IdentityMismatch { cluster: actor.cluster, holder: None };
+                let ack = Command::Ack { token, code: code::NOT_AUTHORIZED };
+                return vec![Command::Note(note), ack];
+            }
             InitOutcome::UnknownCluster => "unknown_cluster",
             InitOutcome::LinkDisabled => "cluster_link_disabled",
             InitOutcome::TooManyActors => "too_many_actors",

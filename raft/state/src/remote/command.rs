@@ -98,6 +98,20 @@ pub enum RemoteCommand {
         /// Remote cluster.
         peer: Arc<str>,
     },
+    /// As `ActorInit`, by somebody who may speak for the remote only as long as nobody else does
+    /// (LINK-SPEC 0.1 "Identity").
+    ActorInitBy {
+        /// Remote cluster.
+        peer: Arc<str>,
+        /// Actor name.
+        actor: Arc<str>,
+        /// Its run.
+        incarnation: Incarnation,
+        /// When, by the proposer's clock; shown, never used to decide.
+        at_ms: Millis,
+        /// Who speaks, as text.
+        principal: Arc<str>,
+    },
 }
 
 /// Answers to [`RemoteCommand`].
@@ -140,4 +154,9 @@ pub enum RemoteReply {
     },
     /// Nothing of that name or run; nothing changed.
     Unknown,
+    /// Somebody else speaks for the remote, whose actors live.
+    HeldBy {
+        /// Who.
+        principal: Arc<str>,
+    },
 }

@@ -76,7 +76,8 @@ impl Remotes {
         | RemoteCommand::ActorsSeen { peer, .. }
         | RemoteCommand::Expire { peer, .. }
         | RemoteCommand::Hold { peer, .. }
-        | RemoteCommand::PeerForget { peer }) = command;
+        | RemoteCommand::PeerForget { peer }
+        | RemoteCommand::ActorInitBy { peer, .. }) = command;
         let reply = self.dispatch(context, command, changes);
         self.refresh_digest(peer);
         reply
@@ -112,6 +113,21 @@ impl Remotes {
                 None => RemoteReply::Unknown,
             },
             RemoteCommand::PeerForget { peer } => self.forget(peer, changes),
+            RemoteCommand::ActorInitBy { peer, actor, incarnation, at_ms, principal } => {
+                if let Some(holder) = self.peers.get(peer).and_then(|peer| peer.holder())
+                    && holder != principal
+                {
+                    return RemoteReply::HeldBy { principal: holder.clone() };
+                }
+                let actor = (actor, *incarnation);
+                let reply = self.actor_init(context, peer, actor, *at_ms, changes);
+                if matches!(reply, RemoteReply::Accepted { .. })
+                    && let Some(known) = self.peers.get_mut(peer).map(Arc::make_mut)
+                {
+                    known.principal = Some(principal.clone());
+                }
+                reply
+            }
         }
     }
 

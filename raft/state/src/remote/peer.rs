@@ -44,6 +44,8 @@ pub struct Peer {
     pub(crate) held_since_ms: Option<Millis>,
     pub(crate) shards: Shards<RemoteShard>,
     routes: u64,
+    /// Who spoke for it last, if no rule says who may.
+    pub(crate) principal: Option<Arc<str>>,
 }
 
 /// One learnt route, for people.
@@ -70,6 +72,7 @@ impl Peer {
             held_since_ms: None,
             shards: Shards::default(),
             routes: 0,
+            principal: None,
         }
     }
 
@@ -88,6 +91,14 @@ impl Peer {
     #[must_use]
     pub fn held_since_ms(&self) -> Option<Millis> {
         self.held_since_ms
+    }
+
+    /// Who holds the remote's name: who spoke for it, as long as any of its actors lives (LINK-SPEC
+    /// 0.1 "Identity").
+    #[must_use]
+    pub fn holder(&self) -> Option<&Arc<str>> {
+        let lives = self.held_since_ms.is_none() && !self.actors.is_empty();
+        self.principal.as_ref().filter(|_| lives)
     }
 
     /// Whether any route has the filter.
@@ -145,6 +156,9 @@ impl Peer {
             EntryHash::new(50).text(name).u64(u64::from(self.view_slot)).value(&self.held_since_ms);
         for (actor, record) in &self.actors {
             hash = hash.text(actor).value(record);
+        }
+        if let Some(principal) = &self.principal {
+            hash = hash.text(principal);
         }
         self.shards.iter().fold(hash, |h, shard| h.u64(shard.digest)).finish()
     }

@@ -98,6 +98,36 @@ fn a_handshake_is_answered_by_the_four_rows_of_w13() {
 }
 
 #[test]
+fn whoever_spoke_first_holds_the_name_while_its_actors_live() {
+    let mut rig = Rig::new();
+    let init = |rig: &mut Rig, actor: &str, incarnation, principal: &str| {
+        rig.remote(RemoteCommand::ActorInitBy {
+            peer: "eu".into(),
+            actor: actor.into(),
+            incarnation,
+            at_ms: 1,
+            principal: principal.into(),
+        })
+    };
+    let held = RemoteReply::HeldBy { principal: "user:x".into() };
+    assert_eq!(init(&mut rig, "a", 1, "user:x"), accepted(true, false));
+    assert_eq!(init(&mut rig, "b", 1, "user:x"), accepted(true, false));
+    assert_eq!(init(&mut rig, "c", 1, "user:y"), held);
+    assert_eq!(init(&mut rig, "a", 2, "user:y"), held, "also under the name of a known actor");
+    let peer = |rig: &Rig| rig.state.remotes().peer("eu").cloned().unwrap();
+    assert_eq!(peer(&rig).actors().len(), 2);
+    assert_eq!(peer(&rig).holder().map(|h| &**h), Some("user:x"));
+    rig.remote(RemoteCommand::Hold { peer: "eu".into(), since_ms: 2 });
+    assert_eq!(peer(&rig).holder(), None, "all its actors are silent");
+    assert_eq!(init(&mut rig, "a", 2, "user:y"), accepted(true, false));
+    assert_eq!(peer(&rig).holder().map(|h| &**h), Some("user:y"));
+    let mut decoder = crate::SnapshotDecoder::new(1 << 20);
+    rig.state.snapshot().encode_chunks().for_each(|chunk| decoder.push(&chunk).unwrap());
+    let restored = decoder.finish().unwrap();
+    assert_eq!(restored.remotes(), rig.state.remotes());
+}
+
+#[test]
 fn an_unknown_or_disabled_link_refuses_actors_w21() {
     let mut rig = Rig::new();
     assert_eq!(rig.init("xx", "a", 1), RemoteReply::UnknownCluster);

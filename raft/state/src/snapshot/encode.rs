@@ -176,7 +176,9 @@ fn remotes(state: &State) -> impl Iterator<Item = Record> + '_ {
             id: (id != filter).then(|| id.clone()),
             slots: slots.as_slice().to_vec(),
         });
-        std::iter::once(head).chain(actors).chain(routes)
+        let principal = peer.principal.clone();
+        let speaker = principal.map(|principal| Record::Speaker { principal });
+        std::iter::once(head).chain(speaker).chain(actors).chain(routes)
     })
 }
 

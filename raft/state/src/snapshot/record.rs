@@ -107,4 +107,8 @@ pub(crate) enum Record {
     },
     /// Standing, or of the history in its order.
     Alarm(Alarm),
+    /// Of the last `Peer`, before its routes.
+    Speaker {
+        principal: Arc<str>,
+    },
 }

@@ -187,6 +187,15 @@ fn remote() -> impl Strategy<Value = Command> {
             incarnation,
             at_ms: 5
         }),
+        2 => (name(), actor(), 1u64..4, prop::sample::select(vec!["user:u", "cert:c"])).prop_map(
+            |(p, a, incarnation, principal)| RemoteCommand::ActorInitBy {
+                peer: p.into(),
+                actor: a.into(),
+                incarnation,
+                at_ms: 5,
+                principal: principal.into(),
+            }
+        ),
         6 => (name(), actor(), 1u64..4, prop::collection::vec(op(), 0..5)).prop_map(
             |(p, a, incarnation, ops)| RemoteCommand::RouteOps {
                 peer: p.into(),

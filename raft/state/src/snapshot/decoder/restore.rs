@@ -45,7 +45,8 @@ impl Restore {
         if !matches!(record, Record::SessionSubscription(_)) {
             self.close_session()?;
         }
-        if !matches!(record, Record::Actor { .. } | Record::Learnt { .. }) {
+        if !matches!(record, Record::Actor { .. } | Record::Learnt { .. } | Record::Speaker { .. })
+        {
             self.close_peer()?;
         }
         match record {
@@ -82,9 +83,10 @@ impl Restore {
             Record::LinkList { .. } | Record::LinkCounter { .. } | Record::Link(_) => {
                 self.links(record)
             }
-            Record::Peer { .. } | Record::Actor { .. } | Record::Learnt { .. } => {
-                self.remotes(record)
-            }
+            Record::Peer { .. }
+            | Record::Actor { .. }
+            | Record::Learnt { .. }
+            | Record::Speaker { .. } => self.remotes(record),
             Record::Retained { topic, message } => {
                 spanmq_topic::check_name(&topic).map_err(|_| "retained topic")?;
                 fresh(self.state.retained.put(&topic, message), "retained topic twice")
@@ -224,6 +226,13 @@ impl Restore {
                 peer.held_since_ms = held_since_ms;
                 self.peer = Some((name, peer, Vec::new()));
                 Ok(())
+            }
+            Record::Speaker { principal } => {
+                let (_, peer, _) = self.peer.as_mut().ok_or("a speaker without remote")?;
+                match peer.principal.replace(principal) {
+                    None => Ok(()),
+                    Some(_) => Err("speaker twice"),
+                }
             }
             Record::Actor { name, actor } => {
                 let (_, peer, claimed) = self.peer.as_mut().ok_or("an actor without remote")?;
