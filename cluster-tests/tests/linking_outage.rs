@@ -10,7 +10,7 @@ use cluster_tests::harness::links::{
     SETTLE, Setup, adds_up, create_link, link_becomes, link_body, linked, metrics_become,
     routes_learnt, running,
 };
-use cluster_tests::harness::{Cluster, Fault, FaultProxy, eventually};
+use cluster_tests::harness::{Cluster, Fault, FaultProxy, Node, eventually};
 use serde_json::json;
 
 const TTL: Duration = Duration::from_secs(4);
@@ -41,42 +41,70 @@ fn routes_of_a_killed_node_go_after_its_time_and_those_of_others_stay() -> anyho
 #[test]
 fn a_cut_longer_than_every_ttl_loses_nothing_and_keeps_the_order_of_each_publisher()
 -> anyhow::Result<()> {
-    let setup = Setup::short_ttl(TTL);
-    let (a, b) = (setup.start("a", 1)?, setup.start("b", 1)?);
-    let mqtt = |cluster: &Cluster| cluster.nodes[0].addresses().mqtt["tcp:default"];
-    let (to_b, to_a) = (FaultProxy::start(mqtt(&b))?, FaultProxy::start(mqtt(&a))?);
-    for (local, remote, proxy) in [(&a, &b, &to_b), (&b, &a, &to_a)] {
+    survive_a_cut(&Setup::short_ttl(TTL), 1, TTL * 2).map(drop)
+}
+
+// 8.1-5, with the real times
+#[test]
+#[ignore = "takes 1.5 minutes; cargo test -p cluster-tests --test linking_outage -- --ignored --nocapture"]
+fn between_clusters_of_three_a_cut_of_a_minute_loses_nothing() -> anyhow::Result<()> {
+    let told = survive_a_cut(&Setup::default(), 3, Duration::from_secs(60))?;
+    eprintln!("{told}");
+    Ok(())
+}
+
+// LINK-SPEC 0.1 (outages): ten times as long as an actor lives
+#[test]
+#[ignore = "takes 6 minutes; cargo test -p cluster-tests --test linking_outage -- --ignored --nocapture"]
+fn between_clusters_of_three_a_cut_of_five_minutes_loses_nothing() -> anyhow::Result<()> {
+    let told = survive_a_cut(&Setup::default(), 3, Duration::from_secs(300))?;
+    eprintln!("{told}");
+    Ok(())
+}
+
+/// Proxies to all nodes of a cluster, as the `server` of a link.
+fn proxied(remote: &Cluster) -> anyhow::Result<(Vec<FaultProxy>, String)> {
+    let start = |node: &Node| FaultProxy::start(node.addresses().mqtt["tcp:default"]);
+    let proxies = remote.nodes.iter().map(start).collect::<anyhow::Result<Vec<_>>>()?;
+    let addresses: Vec<_> = proxies.iter().map(|proxy| proxy.address().to_string()).collect();
+    Ok((proxies, addresses.join(",")))
+}
+
+/// Three publishers in one cluster, a subscriber in the other, and no way between them for `cut`.
+/// Yields what was seen.
+fn survive_a_cut(setup: &Setup, size: usize, cut: Duration) -> anyhow::Result<String> {
+    let (a, b) = (setup.start("a", size)?, setup.start("b", size)?);
+    let (to_b, to_a) = (proxied(&b)?, proxied(&a)?);
+    for (local, remote, server) in [(&a, &b, &to_b.1), (&b, &a, &to_a.1)] {
         let mut body = link_body(&local.name, remote, &["g/#"]);
-        body["server"] = json!(proxy.address().to_string());
+        body["server"] = json!(server);
         create_link(local, &body)?;
     }
     running(&a, "b")?;
     running(&b, "a")?;
-    let mut subscriber = Client::simple(b.nodes[0].mqtt_port(), "sub")?;
+    let mut subscriber = Client::simple(b.nodes[size - 1].mqtt_port(), "sub")?;
     subscriber.subscribe("g/#", 1)?;
     routes_learnt(&a.nodes[0], "b", 1)?;
 
-    let port = a.nodes[0].mqtt_port();
     let stop = AtomicBool::new(false);
-    let (sent, received) = std::thread::scope(|scope| -> anyhow::Result<_> {
+    let (sent, received, healed) = std::thread::scope(|scope| -> anyhow::Result<_> {
         let publishers: Vec<_> = (0..3_u8)
             .map(|name| {
-                scope.spawn({
-                    let stop = &stop;
-                    move || publish_until(stop, port, name)
-                })
+                let (stop, port) = (&stop, a.nodes[usize::from(name) % size].mqtt_port());
+                scope.spawn(move || publish_until(stop, port, name))
             })
             .collect();
         // Reads all the time, so that nothing is lost in its own inbox.
         let reader = scope.spawn(|| read_until_ends(&mut subscriber));
         std::thread::sleep(Duration::from_millis(500));
-        for proxy in [&to_b, &to_a] {
+        for proxy in to_b.0.iter().chain(&to_a.0) {
             proxy.set(Fault::reset());
         }
-        std::thread::sleep(TTL * 2);
-        for proxy in [&to_b, &to_a] {
+        std::thread::sleep(cut);
+        for proxy in to_b.0.iter().chain(&to_a.0) {
             proxy.heal();
         }
+        let healed = Instant::now();
         std::thread::sleep(Duration::from_millis(500));
         stop.store(true, Ordering::Relaxed);
         let mut sent = Vec::new();
@@ -86,12 +114,13 @@ fn a_cut_longer_than_every_ttl_loses_nothing_and_keeps_the_order_of_each_publish
         let metrics =
             metrics_become(&a.nodes[0], "b", |m| adds_up(m) && m["forwarding"]["queuing"] == 0)?;
         assert_eq!(metrics["forwarding"]["dropped"], 0, "{metrics:#}");
+        let healed = healed.elapsed();
         Client::simple(b.nodes[0].mqtt_port(), "end")?.publish("g/x", &[END, 0, 0], 1)?;
         let received = reader.join().map_err(|_| anyhow::anyhow!("reader died"))??;
-        Ok((sent, received))
+        Ok((sent, received, healed))
     })?;
     let mut by_publisher: BTreeMap<u8, Vec<u16>> = BTreeMap::new();
-    for payload in received {
+    for payload in &received {
         by_publisher
             .entry(payload[0])
             .or_default()
@@ -101,7 +130,14 @@ fn a_cut_longer_than_every_ttl_loses_nothing_and_keeps_the_order_of_each_publish
         let expected: Vec<u16> = (0..sent[usize::from(name)]).collect();
         assert_eq!(numbers, expected, "publisher {name}: none lost, none twice, in order");
     }
-    subscriber.expect_silence()
+    subscriber.expect_silence()?;
+    Ok(format!(
+        "cut for {} s: {} messages of 3 publishers, none lost, none twice, in order; all were over \
+         {:.1} s after the cut",
+        cut.as_secs(),
+        received.len(),
+        healed.as_secs_f64()
+    ))
 }
 
 /// First byte of the payload that ends a reader.
@@ -120,14 +156,17 @@ fn publish_until(stop: &AtomicBool, port: u16, name: u8) -> anyhow::Result<u16> 
     Ok(number)
 }
 
+/// Asks again and again, so that its connection lives while nothing comes.
 fn read_until_ends(subscriber: &mut Client) -> anyhow::Result<Vec<Vec<u8>>> {
     let mut received = Vec::new();
     loop {
-        let payload = subscriber.payload().with_context(|| format!("{} came", received.len()))?;
-        if payload.first() == Some(&END) {
-            return Ok(received);
+        for payload in subscriber.payloads_until_silence()? {
+            if payload.first() == Some(&END) {
+                return Ok(received);
+            }
+            received.push(payload);
         }
-        received.push(payload);
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

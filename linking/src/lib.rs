@@ -242,6 +242,23 @@ impl Linking {
         let _ = tokio::time::timeout(limit, wait).await;
     }
 
+    /// Waits until this node has stopped a link that was deleted at `revision`, or `limit` has
+    /// passed (C-16).
+    pub async fn gone(&self, link: &str, revision: u64, limit: Duration) {
+        let stopped = || {
+            let state = self.registry.get(link);
+            // It may have been created anew.
+            state.is_none_or(|state| state.applied.load(Ordering::Acquire) >= revision)
+        };
+        let wait = async {
+            while !stopped() {
+                tokio::time::sleep(SETTLE_PERIOD).await;
+            }
+        };
+        // It will stop as soon as its actors have the time.
+        let _ = tokio::time::timeout(limit, wait).await;
+    }
+
     /// What is not as it should be although the link may work: who may speak for the remote is not
     /// fixed (A-7; with who does now), the buffer overflows, the clocks differ (O-6).
     #[must_use]

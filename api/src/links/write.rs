@@ -151,7 +151,8 @@ pub(super) async fn delete(
     request: HttpRequest,
 ) -> ApiResult<HttpResponse> {
     let command = LinkCommand::Delete { name: name.as_str().into(), expected: if_match(&request)? };
-    propose(&shared, &caller, "Delete", command).await?;
+    let deleted = propose(&shared, &caller, "Delete", command).await?;
+    shared.node.linking().gone(&name, deleted, SETTLE_MAX).await;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -178,7 +179,10 @@ async fn set_paused(
     paused: bool,
 ) -> ApiResult<HttpResponse> {
     let command = LinkCommand::SetPaused { name: name.into(), paused };
-    propose(shared, caller, "Update", command).await?;
+    let changed = propose(shared, caller, "Update", command).await?;
+    if let Some(link) = read::get(shared, name) {
+        settled(shared, &read::parsed(shared, &link)?, changed).await;
+    }
     Ok(HttpResponse::Ok().json(show(shared, name, Dialect::Emqx).await?))
 }
 

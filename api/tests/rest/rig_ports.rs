@@ -235,6 +235,10 @@ impl linking::Leader for LinkingPort {
         BTreeMap::new()
     }
 
+    fn holder(&self, _: &str) -> Option<Arc<str>> {
+        None
+    }
+
     fn held_remotes(&self) -> Vec<String> {
         Vec::new()
     }
