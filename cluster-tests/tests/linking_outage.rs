@@ -119,25 +119,39 @@ fn survive_a_cut(setup: &Setup, size: usize, cut: Duration) -> anyhow::Result<St
         let received = reader.join().map_err(|_| anyhow::anyhow!("reader died"))??;
         Ok((sent, received, healed))
     })?;
-    let mut by_publisher: BTreeMap<u8, Vec<u16>> = BTreeMap::new();
-    for payload in &received {
-        by_publisher
-            .entry(payload[0])
-            .or_default()
-            .push(u16::from_be_bytes([payload[1], payload[2]]));
-    }
-    for (name, numbers) in by_publisher {
-        let expected: Vec<u16> = (0..sent[usize::from(name)]).collect();
-        assert_eq!(numbers, expected, "publisher {name}: none lost, none twice, in order");
-    }
+    let repeated = repeats(&received, &sent)?;
+    // A node knows what has come over a link to itself; what was under way when the connection broke
+    // may go to another one.
+    anyhow::ensure!(size > 1 || repeated == 0, "{repeated} messages came twice");
     subscriber.expect_silence()?;
     Ok(format!(
-        "cut for {} s: {} messages of 3 publishers, none lost, none twice, in order; all were over \
-         {:.1} s after the cut",
+        "cut for {} s: {} messages of 3 publishers, none lost, {repeated} twice, in order; all were \
+         over {:.1} s after the cut",
         cut.as_secs(),
-        received.len(),
+        received.len() - repeated,
         healed.as_secs_f64()
     ))
+}
+
+/// Checks that of each publisher everything came, in order; gives how many came again.
+fn repeats(received: &[Vec<u8>], sent: &[u16]) -> anyhow::Result<usize> {
+    let mut next: BTreeMap<u8, u16> = BTreeMap::new();
+    let mut repeated = 0;
+    for payload in received {
+        let number = u16::from_be_bytes([payload[1], payload[2]]);
+        let next = next.entry(payload[0]).or_default();
+        anyhow::ensure!(number <= *next, "publisher {}: {number} came before {next}", payload[0]);
+        if number < *next {
+            repeated += 1;
+        } else {
+            *next += 1;
+        }
+    }
+    for (name, sent) in (0..).zip(sent) {
+        let came = next.get(&name).copied().unwrap_or(0);
+        anyhow::ensure!(came == *sent, "publisher {name}: {came} of {sent} came");
+    }
+    Ok(repeated)
 }
 
 /// First byte of the payload that ends a reader.

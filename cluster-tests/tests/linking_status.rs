@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cluster_tests::client::{Client, Packet};
 use cluster_tests::harness::links::{
-    ACL, SETTLE, Setup, change_link, create_link, link_becomes, link_body, linked, routes_learnt,
-    running,
+    ACL, SETTLE, Setup, change_link, create_link, link_becomes, link_body, linked, metrics_become,
+    routes_learnt, running,
 };
 use cluster_tests::harness::{Cluster, eventually};
 use serde_json::{Value, json};
@@ -281,4 +281,38 @@ fn the_state_of_a_link_is_told_under_sys_and_kept_for_late_subscribers() -> anyh
             return Ok(());
         }
     }
+}
+
+// Lag and latency of a link, and the events of all its nodes
+#[test]
+fn how_far_a_link_lags_behind_is_told_and_events_come_from_all_nodes() -> anyhow::Result<()> {
+    let (a, b) = linked(&Setup::default(), 2, 1, &["t"])?;
+    let mut subscriber = Client::simple(b.nodes[0].mqtt_port(), "sub")?;
+    subscriber.subscribe("t", 1)?;
+    routes_learnt(&a.nodes[1], "b", 1)?;
+    let rest = a.nodes[0].rest();
+    rest.post("/cluster/links/link/b/pause", &json!({}))?.expect(200)?;
+    // It waits on the other node than the one that is asked.
+    eventually(SETTLE, || {
+        let paused = a.nodes[1].rest().get("/cluster/links/b?consistency=local")?.expect(200)?;
+        anyhow::ensure!(paused["paused"] == true, "{paused:#}");
+        Ok(())
+    })?;
+    let mut publisher = Client::simple(a.nodes[1].mqtt_port(), "pub")?;
+    assert_eq!(publisher.publish("t", &[b'x'; 1000], 1)?, 0);
+    let waits = metrics_become(&a.nodes[0], "b", |m| m["buffer"]["messages"] == 1)?;
+    assert!(waits["buffer"]["bytes"].as_u64() >= Some(200), "{waits:#}");
+    assert!(waits["buffer"]["oldest_at_ms"].is_u64(), "{waits:#}");
+    rest.post("/cluster/links/link/b/resume", &json!({}))?.expect(200)?;
+    assert_eq!(subscriber.payload()?.len(), 1000);
+    let done = metrics_become(&a.nodes[0], "b", |m| m["buffer"]["messages"] == 0)?;
+    assert_eq!(done["forwarding"]["latency_us"]["count"], 1, "{done:#}");
+    assert!(done["forwarding"]["latency_us"]["p50"].as_u64() > Some(0), "{done:#}");
+    assert!(done["buffer"].get("oldest_at_ms").is_none(), "{done:#}");
+    let events = rest.get("/cluster/links/link/b/events")?.expect(200)?;
+    let events = events.as_array().cloned().unwrap_or_default();
+    let from = |node: &str| events.iter().any(|event| event["node"] == node);
+    assert!(a.nodes.iter().all(|node| from(&node.options.name)), "{events:?}");
+    assert!(events.is_sorted_by(|a, b| a["at"].as_str() <= b["at"].as_str()), "{events:?}");
+    Ok(())
 }

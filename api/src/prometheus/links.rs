@@ -10,6 +10,8 @@ use spanmq_linking::BoardView;
 
 use super::text::{Buckets, Kind, Text};
 use crate::ports::Node;
+use crate::server::now_ms;
+
 use crate::question::links::{metrics, report};
 
 const POOL_STATES: [(PoolState, &str); 3] = [
@@ -42,15 +44,8 @@ pub(super) fn write(text: &mut Text, node: &dyn Node) {
         if let Some(metrics) = metrics(node, &linking, link) {
             counters(text, link, &metrics);
         }
-        if let Some((_, board, buffer)) = linking.board(link) {
+        if let Some((_, board, _)) = linking.board(link) {
             let label = [("link", &**link)];
-            let gauge = |text: &mut Text, name: &str, help: &str, value: f64| {
-                text.add(Kind::Gauge, &format!("cluster_link_{name}"), help, &label, value);
-            };
-            let bytes = buffer.bytes as f64;
-            gauge(text, "forward_queuing_bytes", "Bytes that wait in the buffer.", bytes);
-            let disk = buffer.disk_bytes as f64;
-            gauge(text, "buffer_disk_bytes", "Of these on disk.", disk);
             let view = board.view();
             latency(text, link, &view);
             let reconnects = view.forwarded.reconnects;
@@ -86,7 +81,7 @@ fn states(text: &mut Text, link: &str, pool: PoolState, replication: Phase) {
 }
 
 fn counters(text: &mut Text, link: &str, metrics: &LinkMetrics) {
-    let LinkMetrics { router, forwarding, replication, inbound } = metrics;
+    let LinkMetrics { router, forwarding, replication, inbound, buffer } = metrics;
     let label = [("link", link)];
     let mut counter = |name: &str, help: &str, value: u64| {
         text.add(Kind::Counter, &format!("cluster_link_{name}_total"), help, &label, value as f64);
@@ -128,6 +123,10 @@ fn counters(text: &mut Text, link: &str, metrics: &LinkMetrics) {
     gauge("routes", "Routes learnt from the remote.", router.routes as f64);
     gauge("forward_queuing", "Messages that wait.", forwarding.queuing as f64);
     gauge("forward_inflight", "Messages not acknowledged yet.", forwarding.inflight as f64);
+    gauge("forward_queuing_bytes", "Bytes that wait in the buffer.", buffer.bytes as f64);
+    gauge("buffer_disk_bytes", "Of these on disk.", buffer.disk_bytes as f64);
+    let since = buffer.oldest_at_ms.map_or(0, |at| now_ms().saturating_sub(at));
+    gauge("forward_lag_seconds", "Age of the oldest message that waits.", since as f64 / 1e3);
     gauge("route_ops_pending", "Route changes not told yet.", replication.pending as f64);
     let seconds = replication.last_bootstrap_ms as f64 / 1e3;
     gauge("bootstrap_duration_seconds", "Of the last bootstrap.", seconds);

@@ -1,13 +1,14 @@
 //! Links on one node: their state, their metrics.
 
+use spanmq_api_model::LinkEvent;
 use spanmq_link_protocol::binding::Principal;
 use spanmq_link_protocol::config::LinkConfig;
 use spanmq_link_protocol::forward::ConnectionState;
 use spanmq_link_protocol::reason::{AdviceContext, Reason, ReasonWord};
 use spanmq_link_protocol::replication::Phase;
 use spanmq_link_protocol::status::{
-    Dialect, ForwardingMetrics, InboundMetrics, LinkMetrics, NodeLinkState, NodeReport, PoolState,
-    ReasonReport, ReplicationMetrics, RouterMetrics, roll_up,
+    BufferMetrics, Dialect, ForwardingMetrics, InboundMetrics, LatencyMetrics, LinkMetrics,
+    NodeLinkState, NodeReport, PoolState, ReasonReport, ReplicationMetrics, RouterMetrics, roll_up,
 };
 use spanmq_linking::{BoardView, BufferView, LinkEntry, Linking};
 
@@ -96,6 +97,31 @@ pub(super) fn local_states(node: &dyn Node, links: &[String]) -> Reply {
 pub(super) fn local_metrics(node: &dyn Node, link: &str) -> Reply {
     let metrics = metrics(node, &node.linking(), link);
     Reply::LinkMetrics(metrics.and_then(|m| serde_json::to_string(&m).ok()))
+}
+
+/// The last state changes of a link here; none when it is not here.
+pub(super) fn local_events(node: &dyn Node, link: &str) -> Reply {
+    let board = node.linking().board(link).map(|(_, board, _)| board);
+    let row = |event: spanmq_linking::Event| LinkEvent {
+        node: node.name().to_string(),
+        at: rfc3339(event.at),
+        part: event.part.to_owned(),
+        who: event.who,
+        state: event.state.to_owned(),
+        reason: event.reason.as_ref().map(|reason| reason.word.as_str().to_owned()),
+        message: event.reason.as_ref().map(ToString::to_string),
+    };
+    Reply::rows(&board.map(|board| board.events().into_iter().map(row).collect::<Vec<_>>()))
+}
+
+/// The last state changes of a link on all nodes, oldest first.
+pub(crate) async fn link_events(node: &dyn Node, link: &str) -> Vec<LinkEvent> {
+    let replies = ask_all(node, &Question::LinkEvents(link.to_owned())).await;
+    let rows = |reply: Option<Reply>| reply?.into_rows::<Option<Vec<LinkEvent>>>()?;
+    let mut all: Vec<_> =
+        replies.into_iter().filter_map(|(_, reply)| rows(reply)).flatten().collect();
+    all.sort_by(|a, b| a.at.cmp(&b.at));
+    all
 }
 
 /// Zeroes the counters of a link here.
@@ -193,6 +219,12 @@ pub(crate) fn metrics(node: &dyn Node, linking: &Linking, link: &str) -> Option<
             duplicates: count(&inbound.duplicates),
             bytes: count(&inbound.bytes),
         },
+        buffer: BufferMetrics {
+            messages: buffer.messages,
+            bytes: buffer.bytes,
+            disk_bytes: buffer.disk_bytes,
+            oldest_at_ms: buffer.oldest_at_ms,
+        },
     })
 }
 
@@ -201,6 +233,7 @@ fn forwarding(view: &BoardView, buffer: &BufferView) -> ForwardingMetrics {
     let total = view.forwarded;
     let inflight: u64 = view.connections.values().map(|(_, _, inflight)| *inflight as u64).sum();
     let [rate, rate_last5m, rate_max] = view.rates;
+    let [p50, p95, p99, count] = view.latency_us;
     let dropped = [buffer.dropped_expired, buffer.dropped_queue_full, buffer.dropped_other];
     ForwardingMetrics {
         matched: view.matched,
@@ -223,6 +256,7 @@ fn forwarding(view: &BoardView, buffer: &BufferView) -> ForwardingMetrics {
             .iter()
             .map(|(word, n)| ((*word).to_owned(), *n))
             .collect(),
+        latency_us: LatencyMetrics { p50, p95, p99, count },
     }
 }
 

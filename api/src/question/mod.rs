@@ -35,6 +35,8 @@ pub(crate) enum Question {
     Numbers,
     /// Newest audit records.
     Audit { limit: usize, source: Option<String> },
+    /// State changes of one link.
+    LinkEvents(String),
 }
 
 /// Its answer.
@@ -93,6 +95,7 @@ async fn local(node: &dyn Node, question: &Question) -> Reply {
         Question::LinkStates(names) => links::local_states(node, names),
         Question::LinkMetrics(link) => links::local_metrics(node, link),
         Question::ResetLinkMetrics(link) => links::local_reset(node, link),
+        Question::LinkEvents(link) => links::local_events(node, link),
         Question::Clients(filter) => Reply::rows(&clients::local_clients(node, filter).await),
         Question::Subscriptions(filter) => {
             Reply::rows(&clients::local_subscriptions(node, filter).await)

@@ -278,7 +278,6 @@ export const en = {
   "node_status.title": "Node Status",
   "node_status.replication": "Route replication",
   "events.title": "Events",
-  "events.node": "as {node} saw them",
   "events.none": "No state changes yet.",
   "events.all": "Show all {count}",
   "events.fewer": "Show fewer",

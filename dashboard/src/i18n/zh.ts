@@ -280,7 +280,6 @@ export const zh: Record<keyof typeof en, string> = {
   "node_status.title": "节点状态",
   "node_status.replication": "路由复制",
   "events.title": "事件",
-  "events.node": "节点 {node} 的记录",
   "events.none": "尚无状态变化。",
   "events.all": "显示全部 {count} 条",
   "events.fewer": "收起",

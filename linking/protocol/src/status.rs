@@ -7,8 +7,8 @@ mod rollup;
 mod tests;
 
 pub use metrics::{
-    ForwardingMetrics, InboundMetrics, LinkMetrics, MetricsReport, NodeMetrics, ReplicationMetrics,
-    RouterMetrics,
+    BufferMetrics, ForwardingMetrics, InboundMetrics, LatencyMetrics, LinkMetrics, MetricsReport,
+    NodeMetrics, ReplicationMetrics, RouterMetrics,
 };
 pub use rollup::{
     Dialect, LinkStatus, NodeLinkState, NodeReport, NodeStatus, PoolState, ReasonReport, roll_up,

@@ -20,11 +20,10 @@ export function Events({ name }: { name: string }) {
   const polled = usePoll((signal) => api.linkEvents(name, { signal }), 5000, ["events", name]);
   const [all, setAll] = useState(false);
   const events = [...(polled.value ?? [])].sort((a, b) => (a.at < b.at ? 1 : a.at > b.at ? -1 : 0));
-  // Each node keeps its own events; the one that answers is named.
-  const node = cluster.value && cluster.value.nodes.length > 1 ? cluster.value.self : "";
+  const many = (cluster.value?.nodes.length ?? 1) > 1;
   const shown = all ? events : events.slice(0, FIRST);
   return (
-    <Card title={t("events.title")} {...(node ? { note: t("events.node", { node }) } : {})}>
+    <Card title={t("events.title")}>
       <Failure error={polled.error} retry={polled.refresh} />
       {polled.value && events.length === 0 ? <Empty title={t("events.none")} /> : null}
       <ol class="events">
@@ -34,7 +33,7 @@ export function Events({ name }: { name: string }) {
           return (
             <li key={`${event.at}${event.who}${index}`} class={toneOf(event.state)}>
               <p>
-                <strong>{word("state", event.state)}</strong> <span class="soft">{word("part", event.part)} · {event.who}</span>
+                <strong>{word("state", event.state)}</strong> <span class="soft">{word("part", event.part)} · {event.who}{many && event.node ? ` · ${event.node}` : ""}</span>
               </p>
               {reason ? <p>{tell(reason).sentence}</p> : null}
               <p class="soft">

@@ -34,6 +34,33 @@ pub struct ForwardingMetrics {
     pub bytes: u64,
     /// Failures by reason word.
     pub failed_reasons: BTreeMap<String, u64>,
+    /// From append to acknowledgement.
+    pub latency_us: LatencyMetrics,
+}
+
+/// Latency in microseconds; combined with max, which names the slowest node.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LatencyMetrics {
+    pub p50: u64,
+    pub p95: u64,
+    pub p99: u64,
+    /// Messages that were measured; the sum of all nodes.
+    pub count: u64,
+}
+
+/// What waits in the buffer of a link: how far the link lags behind.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BufferMetrics {
+    /// Messages that wait or are under way.
+    pub messages: u64,
+    pub bytes: u64,
+    /// Of these on disk.
+    pub disk_bytes: u64,
+    /// Unix milliseconds at which the oldest came; of all nodes the earliest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oldest_at_ms: Option<u64>,
 }
 
 /// Our routes told to the remote.
@@ -69,6 +96,7 @@ pub struct LinkMetrics {
     pub forwarding: ForwardingMetrics,
     pub replication: ReplicationMetrics,
     pub inbound: InboundMetrics,
+    pub buffer: BufferMetrics,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -91,6 +119,7 @@ impl LinkMetrics {
         self.forwarding.add(&other.forwarding);
         self.replication.add(&other.replication);
         self.inbound.add(&other.inbound);
+        self.buffer.add(&other.buffer);
     }
 }
 
@@ -111,6 +140,18 @@ impl ForwardingMetrics {
             let sum = self.failed_reasons.entry(reason.clone()).or_default();
             *sum = sum.saturating_add(*count);
         }
+        let (latency, other) = (&mut self.latency_us, &other.latency_us);
+        latency.p50 = latency.p50.max(other.p50);
+        latency.p95 = latency.p95.max(other.p95);
+        latency.p99 = latency.p99.max(other.p99);
+        latency.count = latency.count.saturating_add(other.count);
+    }
+}
+
+impl BufferMetrics {
+    fn add(&mut self, other: &BufferMetrics) {
+        sum_fields!(self, other: messages, bytes, disk_bytes);
+        self.oldest_at_ms = self.oldest_at_ms.into_iter().chain(other.oldest_at_ms).min();
     }
 }
 

@@ -107,6 +107,7 @@ fn metrics(routes: u64, matched: u64, rate: f64) -> LinkMetrics {
         forwarding: ForwardingMetrics {
             matched,
             rate,
+            latency_us: LatencyMetrics { p50: matched, count: 1, ..LatencyMetrics::default() },
             failed_reasons: [("quota_exceeded".to_owned(), matched)].into(),
             ..ForwardingMetrics::default()
         },
@@ -115,6 +116,11 @@ fn metrics(routes: u64, matched: u64, rate: f64) -> LinkMetrics {
             ..ReplicationMetrics::default()
         },
         inbound: InboundMetrics { received: 1, ..InboundMetrics::default() },
+        buffer: BufferMetrics {
+            messages: 1,
+            oldest_at_ms: Some(matched),
+            ..BufferMetrics::default()
+        },
     }
 }
 
@@ -126,6 +132,10 @@ fn routes_combine_with_max_and_messages_with_sum() {
     assert_eq!(report.metrics.router.routes, 12);
     assert_eq!(report.metrics.forwarding.matched, 12);
     assert_eq!(report.metrics.forwarding.failed_reasons["quota_exceeded"], 12);
+    let latency = report.metrics.forwarding.latency_us;
+    assert_eq!((latency.p50, latency.count), (7, 2), "of the slowest node");
+    let buffer = report.metrics.buffer;
+    assert_eq!((buffer.messages, buffer.oldest_at_ms), (2, Some(5)), "the earliest");
     assert!((report.metrics.forwarding.rate - 2.0).abs() < f64::EPSILON);
     assert_eq!(report.metrics.replication.last_bootstrap_ms, 7);
     assert_eq!(report.metrics.inbound.received, 2);
