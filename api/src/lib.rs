@@ -20,6 +20,7 @@ mod debug;
 mod error;
 mod health;
 mod links;
+mod live;
 mod messages;
 mod metrics;
 mod nodes;

@@ -3,7 +3,9 @@
 use actix_web::HttpResponse;
 
 use crate::table::{Table, op};
-use crate::{access, clients, health, links, messages, metrics, nodes, operations, prometheus};
+use crate::{
+    access, clients, health, links, live, messages, metrics, nodes, operations, prometheus,
+};
 
 /// Every endpoint; each worker makes its own.
 pub(crate) fn table() -> Table {
@@ -16,6 +18,7 @@ pub(crate) fn table() -> Table {
     metrics::endpoints(&mut table);
     prometheus::endpoints(&mut table);
     operations::endpoints(&mut table);
+    live::endpoints(&mut table);
     access::endpoints(&mut table);
     table.get("/openapi.json", op("health", "This document.").any_json(200), document);
     table

@@ -46,7 +46,7 @@ async fn alarms(shared: web::Data<Shared>, query: web::Query<AlarmsQuery>) -> Ht
     let mut rows = Vec::new();
     shared.node.read(&mut |state| {
         rows = match query.activated.unwrap_or(true) {
-            true => state.alarms().standing().map(|alarm| view(state, alarm)).collect(),
+            true => standing_alarms(state),
             false => state.alarms().history().map(|alarm| view(state, alarm)).collect(),
         };
     });
@@ -55,6 +55,11 @@ async fn alarms(shared: web::Data<Shared>, query: web::Query<AlarmsQuery>) -> Ht
         rows.reverse();
     }
     HttpResponse::Ok().json(rows)
+}
+
+/// The alarms that stand now.
+pub(crate) fn standing_alarms(state: &State) -> Vec<AlarmView> {
+    state.alarms().standing().map(|alarm| view(state, alarm)).collect()
 }
 
 fn view(state: &State, alarm: &Alarm) -> AlarmView {

@@ -13,6 +13,7 @@ use crate::access::{LocalLogins, Passwords};
 use crate::auth;
 use crate::dashboard;
 use crate::error::ApiError;
+use crate::live::Live;
 use crate::openapi;
 use crate::ports::Node;
 
@@ -78,6 +79,7 @@ pub(crate) struct Shared {
     pub(crate) passwords: Arc<Passwords>,
     pub(crate) local_logins: LocalLogins,
     pub(crate) started: Instant,
+    pub(crate) live: Live,
     catching_up: Semaphore,
 }
 
@@ -121,6 +123,7 @@ pub fn serve(config: ApiConfig, node: Arc<dyn Node>) -> std::io::Result<Api> {
         passwords: Arc::default(),
         local_logins: LocalLogins::default(),
         started: Instant::now(),
+        live: Live::default(),
         catching_up: Semaphore::new(CATCHING_UP_MAX),
     });
     let server =

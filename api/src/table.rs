@@ -88,6 +88,13 @@ impl Op {
         self
     }
 
+    pub(crate) fn event_stream(mut self, status: u16) -> Self {
+        let schema = ObjectBuilder::new().schema_type(Type::String).build();
+        let content = Content::new(Some(Schema::from(schema)));
+        self.answers.push((status, Some(("text/event-stream", content))));
+        self
+    }
+
     /// JSON of any shape.
     pub(crate) fn any_json(mut self, status: u16) -> Self {
         let content = Content::new(Some(Schema::from(ObjectBuilder::new().build())));

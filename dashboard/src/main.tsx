@@ -1,6 +1,7 @@
 import { render } from "preact";
 import { App } from "./app";
 import { startRouter } from "./router";
+import { start as followEvents } from "./state/live";
 import { applyPrefs } from "./state/prefs";
 import "uplot/dist/uPlot.min.css";
 import "./styles/base.css";
@@ -15,5 +16,6 @@ import "./styles/narrow.css";
 
 applyPrefs();
 startRouter();
+followEvents();
 const root = document.getElementById("app");
 if (root) render(<App />, root);

@@ -21,7 +21,7 @@ const ROUTES_MAX = 40;
 export function LinkList() {
   const [text, setText] = useState("");
   const [busy, setBusy] = useState("");
-  const polled = usePoll((signal) => api.links({ signal }), 5000, ["links"]);
+  const polled = usePoll((signal) => api.links({ signal }), 5000, ["links"], ["links"]);
   const all = polled.value ?? [];
   const wanted = text.trim().toLowerCase();
   const shown = wanted

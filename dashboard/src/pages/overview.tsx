@@ -36,7 +36,7 @@ export function Overview() {
   const published = useRef(new CounterRate());
   const nodes = usePoll((signal) => api.nodes({ signal }), 5000, ["nodes"]);
   const stats = usePoll((signal) => api.stats({ signal }), 5000, ["stats"]);
-  const alarms = usePoll((signal) => api.alarms({ signal }), 10_000, ["alarms"]);
+  const alarms = usePoll((signal) => api.alarms({ signal }), 10_000, ["alarms"], ["alarms"]);
   const links = usePoll(
     async (signal): Promise<Now> => {
       const all = await api.links({ signal });

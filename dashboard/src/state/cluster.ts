@@ -8,7 +8,7 @@ import { usePoll } from "./poll";
 export const cluster = signal<ClusterInfo | undefined>(undefined);
 
 export function useCluster(): void {
-  const polled = usePoll((signal) => api.cluster({ signal }), 10_000, ["cluster"]);
+  const polled = usePoll((signal) => api.cluster({ signal }), 10_000, ["cluster"], ["cluster"]);
   useEffect(() => {
     if (polled.value) cluster.value = polled.value;
   }, [polled.value]);

@@ -1,7 +1,11 @@
 /** Reads a value now and every few seconds, while the page is seen and somebody is logged in. */
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { online, retryTick } from "../api/client";
+import { listen, live, type Topic } from "./live";
 import { session } from "./session";
+
+/** Pause between two reads of what the server would tell. */
+const TOLD_MS = 60_000;
 
 export interface Polled<T> {
   value: T | undefined;
@@ -15,6 +19,8 @@ export function usePoll<T>(
   read: (signal: AbortSignal) => Promise<T>,
   everyMs: number,
   keys: readonly unknown[],
+  /** What the server tells changes of: while it does, it is asked for only seldom. */
+  topics: readonly Topic[] = [],
 ): Polled<T> {
   const [state, setState] = useState<{ value: T | undefined; error: unknown; loading: boolean }>({
     value: undefined,
@@ -27,6 +33,9 @@ export function usePoll<T>(
   const refresh = useCallback(() => setAgain((n) => n + 1), []);
   const token = session.value?.token;
   const tick = retryTick.value;
+  const told = topics.length > 0 && live.value;
+  const pauseMs = told && everyMs > 0 ? Math.max(TOLD_MS, everyMs) : everyMs;
+  const topicsKey = topics.join();
 
   // Other keys mean another thing: what was read for the old one must not be shown for it.
   const key = JSON.stringify(keys);
@@ -43,9 +52,11 @@ export function usePoll<T>(
     const stop = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
     let running = false;
+    let missed = false;
     const round = async () => {
       if (running) return;
       running = true;
+      missed = false;
       if (!document.hidden) {
         try {
           const value = await reader.current(stop.signal);
@@ -57,7 +68,9 @@ export function usePoll<T>(
       running = false;
       // One at a time: a slow answer never piles up requests. An unreachable server is asked
       // again soon even on pages that do not poll.
-      const pause = everyMs > 0 ? everyMs : online.peek() ? 0 : 5000;
+      const usual = pauseMs > 0 ? pauseMs : online.peek() ? 0 : 5000;
+      // What changed while it was read may not be in the answer.
+      const pause = missed ? 1 : usual;
       if (!stop.signal.aborted && pause > 0) timer = setTimeout(round, pause);
     };
     const seen = () => {
@@ -65,14 +78,22 @@ export function usePoll<T>(
       clearTimeout(timer);
       void round();
     };
+    const changed = () => {
+      missed = running;
+      if (running) return;
+      clearTimeout(timer);
+      void round();
+    };
+    const ends = topics.map((topic) => listen(topic, changed));
     document.addEventListener("visibilitychange", seen);
     void round();
     return () => {
+      ends.forEach((end) => end());
       stop.abort();
       clearTimeout(timer);
       document.removeEventListener("visibilitychange", seen);
     };
-  }, [key, everyMs, again, tick, token]);
+  }, [key, pauseMs, topicsKey, again, tick, token]);
 
   return { ...state, refresh };
 }

@@ -26,7 +26,7 @@ const EVERY_MS = 3000;
 export const BARS = 20;
 
 export function LinkDetail({ name, tab }: { name: string; tab: "overview" | "settings" }) {
-  const link = usePoll((signal) => api.link(name, { signal }), EVERY_MS, ["link", name]);
+  const link = usePoll((signal) => api.link(name, { signal }), EVERY_MS, ["link", name], ["links"]);
   const [busy, setBusy] = useState(false);
   const act = async (action: () => Promise<boolean>) => {
     setBusy(true);

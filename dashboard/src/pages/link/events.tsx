@@ -17,7 +17,7 @@ function reasonOf(event: LinkEvent): Reason | undefined {
 }
 
 export function Events({ name }: { name: string }) {
-  const polled = usePoll((signal) => api.linkEvents(name, { signal }), 5000, ["events", name]);
+  const polled = usePoll((signal) => api.linkEvents(name, { signal }), 5000, ["events", name], ["links"]);
   const [all, setAll] = useState(false);
   const events = [...(polled.value ?? [])].sort((a, b) => (a.at < b.at ? 1 : a.at > b.at ? -1 : 0));
   const many = (cluster.value?.nodes.length ?? 1) > 1;
