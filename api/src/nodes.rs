@@ -11,6 +11,7 @@ use crate::body::Body;
 use crate::error::{ApiError, ApiResult};
 use crate::ports::{ClusterView, MemberView};
 use crate::question::rfc3339;
+use crate::question::{Facts, facts};
 use crate::server::Shared;
 use crate::table::{Table, op};
 
@@ -70,13 +71,17 @@ fn leader(view: &ClusterView) -> Option<String> {
 }
 
 async fn nodes(shared: web::Data<Shared>) -> HttpResponse {
+    let facts = facts(&*shared.node, |_| true).await;
     let view = shared.node.cluster();
-    HttpResponse::Ok().json(view.members.iter().map(row).collect::<Vec<_>>())
+    let rows = view.members.iter().map(|member| row(member, facts.get(&*member.name)));
+    HttpResponse::Ok().json(rows.collect::<Vec<_>>())
 }
 
 async fn node(shared: web::Data<Shared>, name: web::Path<String>) -> ApiResult<HttpResponse> {
     let view = shared.node.cluster();
-    Ok(HttpResponse::Ok().json(row(member(&view, &name)?)))
+    let member = member(&view, &name)?;
+    let facts = facts(&*shared.node, |of| *of == **name).await;
+    Ok(HttpResponse::Ok().json(row(member, facts.get(&*member.name))))
 }
 
 fn member<'a>(view: &'a ClusterView, name: &str) -> ApiResult<&'a MemberView> {
@@ -131,7 +136,8 @@ async fn transfer_leader(
     Ok(HttpResponse::NoContent().finish())
 }
 
-fn row(member: &MemberView) -> NodeInfo {
+fn row(member: &MemberView, facts: Option<&Facts>) -> NodeInfo {
+    let version = facts.map_or_else(|| member.version.to_string(), |facts| facts.version.clone());
     NodeInfo {
         node: member.name.to_string(),
         id: member.id,
@@ -139,6 +145,11 @@ fn row(member: &MemberView) -> NodeInfo {
         role: member.role.to_owned(),
         cluster_addr: member.cluster_addr.to_string(),
         api_addr: member.api_addr.to_string(),
-        version: member.version.to_string(),
+        version,
+        term: facts.map(|facts| facts.term),
+        applied: facts.map(|facts| facts.applied),
+        connections: facts.map(|facts| facts.connections),
+        memory_used: facts.and_then(|facts| facts.memory_used),
+        uptime: facts.map(|facts| facts.uptime_ms),
     }
 }

@@ -93,6 +93,8 @@ pub trait Node: Send + Sync + 'static {
     fn cluster_name(&self) -> Arc<str>;
     /// Whether it serves clients.
     fn ready(&self) -> Result<(), String>;
+    /// Bytes of the process that are in memory, where the system tells.
+    fn resident_memory(&self) -> Option<u64>;
     /// Commits commands; the answer comes when this node has applied them.
     fn propose(&self, commands: Vec<Command>) -> BoxFuture<Result<Applied, NotMade>>;
     /// Waits until this node has applied all that was committed when it was called.

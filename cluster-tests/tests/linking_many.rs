@@ -1,4 +1,5 @@
 //! Many routes over a link (LINK-SPEC 8.1-19).
+#![allow(clippy::print_stderr, reason = "measured times are worth showing")]
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
 //! Links through cuts, kills and restarts (LINK-SPEC 8.1-4, 5, 6, with the times scaled down).
+#![allow(clippy::print_stderr, reason = "measured times are worth showing")]
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

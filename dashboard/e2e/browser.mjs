@@ -21,9 +21,14 @@ export async function openPage(browser, base, { lang = "en", theme = "light", wi
   const page = await context.newPage();
   const own = new URL(base).origin;
   page.on("pageerror", (error) => faults.push(`page error: ${error}`));
+  // Refusals that are part of the flow: the browser prints one line for each.
+  const expected = [];
+  page.expectRefusal = (path, status) => expected.push({ path, status: String(status) });
   page.on("console", (message) => {
-    // Refusals are part of the flow; the browser prints one line for each.
-    if (message.type() === "error" && !/Failed to load resource/.test(message.text())) faults.push(`console: ${message.text()}`);
+    if (message.type() !== "error") return;
+    const [text, { url }] = [message.text(), message.location()];
+    const known = expected.some(({ path, status }) => text.includes(status) && url.includes(path));
+    if (!known) faults.push(`console: ${text} (${url})`);
   });
   page.on("request", (request) => {
     const url = new URL(request.url());

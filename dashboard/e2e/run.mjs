@@ -18,8 +18,7 @@ const USER = env("E2E_USER", "admin");
 const PASSWORD = env("E2E_PASSWORD");
 const SHOTS = env("E2E_SHOTS", "");
 const KILL = env("E2E_KILL_CMD");
-// The budget is 300 ms; a machine busy with other work may take three times as long.
-const FIRST_PAINT_MS = 300 * 3;
+const FIRST_PAINT_MS = 300;
 const MQTT_LOGIN = { username: env("E2E_MQTT_USER", ""), password: env("E2E_MQTT_PASSWORD", "") };
 const LINK_LOGIN = { username: env("E2E_LINK_USER", ""), password: env("E2E_LINK_PASSWORD", "") };
 
@@ -53,10 +52,17 @@ const page = await openPage(browser, A);
 const field = (name) => page.locator(`[data-field="${name}"]`);
 const toast = (text) => page.locator(".toast", { hasText: text }).first().waitFor({ timeout: 15_000 });
 const button = (name) => page.getByRole("button", { name, exact: true });
+/** From the answer to the first paint of the page that is shown, in milliseconds. */
+const firstPaint = () =>
+  page.evaluate(() => {
+    const drawn = performance.getEntriesByName("first-contentful-paint")[0]?.startTime;
+    return drawn === undefined ? Infinity : drawn - performance.getEntriesByType("navigation")[0].responseEnd;
+  });
 const confirmed = (name) => page.locator("dialog").getByRole("button", { name, exact: true }).click();
 
 try {
   step("a wrong password is refused, the right one shows the first screen");
+  page.expectRefusal("/api/v5/login", 401);
   await page.goto(A);
   await page.locator("input[autocomplete=username]").fill(USER);
   await page.locator("input[autocomplete=current-password]").fill("not the password");
@@ -64,10 +70,15 @@ try {
   await page.locator(".complaint").waitFor();
   await checkAxe(page, "login");
   await logIn(page, A, USER, PASSWORD);
-  const drawn = await page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? 0);
-  const answered = await page.evaluate(() => performance.getEntriesByType("navigation")[0].responseEnd);
-  console.log(`  first paint ${(drawn - answered).toFixed(0)} ms after the answer`);
-  assert.ok(drawn > 0 && drawn - answered < FIRST_PAINT_MS, `first paint later than ${FIRST_PAINT_MS} ms after the answer`);
+  // The best of three: the machine may be busy with other work for a moment.
+  const paints = [];
+  for (let n = 0; n < 3; n += 1) {
+    await page.reload();
+    await page.locator(".frame h1").waitFor();
+    paints.push(await firstPaint());
+  }
+  console.log(`  first paint ${paints.map((ms) => ms.toFixed(0)).join(", ")} ms after the answer`);
+  assert.ok(Math.min(...paints) < FIRST_PAINT_MS, `first paint later than ${FIRST_PAINT_MS} ms after the answer`);
 
   step("the form finds what is missing before the server is asked");
   await page.goto(`${A}/cluster-linking`);
@@ -83,6 +94,7 @@ try {
   await field("topics.0").fill("e2e/#");
   await button("Add topic").click();
   await field("topics.1").fill("e2e/#/wrong");
+  page.expectRefusal("/api/v5/cluster/links", 400);
   await button("Create").click();
   await page.locator('.field.wrong:has([data-field="server"])').waitFor();
   await shot(page, SHOTS, "create-refused-en");
@@ -136,16 +148,28 @@ try {
   await page.goto(`${A}/topic-tester?topic=e2e/7`);
   await page.locator(".rows a", { hasText: nameB }).waitFor();
 
-  step("a killed node is marked");
+  step("what somebody else changes is shown at once");
+  await page.goto(`${A}/cluster-linking`);
+  await page.locator(".vrow .tag", { hasText: "Running" }).waitFor();
+  for (const [act, word] of [["pause", "Paused"], ["resume", "Running"]]) {
+    assert.equal((await restA(`/cluster/links/link/${nameB}/${act}`, { method: "POST", body: "{}" })).status, 200);
+    // The page itself asks once a minute only: the server tells it.
+    await page.locator(".vrow .tag", { hasText: word }).waitFor({ timeout: 15_000 });
+  }
+
+  step("a killed node is marked, with the reason");
   await page.goto(`${A}/cluster-linking/${encodeURIComponent(nameB)}`);
+  await page.locator(".page-actions .tag", { hasText: "Running" }).waitFor();
   execSync(KILL, { stdio: "inherit" });
-  await page.locator("tr.partial").waitFor({ timeout: 40_000 });
+  await page.locator("tr.partial", { hasText: "This node did not answer." }).waitFor({ timeout: 40_000 });
+  await page.locator(".reason-code", { hasText: "node_unreachable" }).first().waitFor({ timeout: 20_000 });
   await page.locator(".page-actions .tag", { hasText: "Inconsistent" }).waitFor({ timeout: 20_000 });
   await shot(page, SHOTS, "detail-node-down-en");
 
   step("edit");
   await page.goto(`${A}/cluster-linking/${encodeURIComponent(nameB)}?tab=settings`);
   await button("Advanced Settings").click();
+  page.expectRefusal(`/api/v5/cluster/links/`, 400);
   await field("pool_size").fill("0");
   await button("Update").click();
   await page.locator('.field.wrong:has([data-field="pool_size"])').waitFor();
@@ -159,6 +183,7 @@ try {
     const value = JSON.parse(sessionStorage.getItem("spanmq.session"));
     sessionStorage.setItem("spanmq.session", JSON.stringify({ ...value, token: "no.such.token" }));
   });
+  page.expectRefusal("/api/v5/", 401);
   await page.reload();
   await page.locator(".login-over input").first().waitFor();
   await page.locator("input[autocomplete=username]").fill(USER);
@@ -170,6 +195,7 @@ try {
   step("a lost connection is a banner, not a blank page");
   await page.goto(`${A}/`);
   await page.locator(".health").waitFor();
+  page.expectRefusal("/api/v5/", "ERR_INTERNET_DISCONNECTED");
   await page.context().setOffline(true);
   await page.locator(".banner").waitFor({ timeout: 20_000 });
   assert.ok(await page.locator(".health").isVisible());
@@ -203,7 +229,11 @@ try {
       await other.goto(A + path);
       await other.locator(".frame h1").waitFor();
       await other.locator(".loading").first().waitFor({ state: "detached" });
-      if (name === "overview" || name === "detail") await other.waitForTimeout(7000);
+      // Pictures show rates: two answers make one.
+      const rates = { overview: "/cluster/links/", detail: "/metrics" }[name];
+      for (let n = 0; rates && SHOTS && n < 2; n += 1) {
+        await other.waitForResponse((response) => response.url().includes(rates) && response.url().includes("/metrics"));
+      }
       const label = `${name}-${look.lang}${look.theme === "dark" ? "-dark" : ""}${look.width ? "-phone" : ""}`;
       await shot(other, SHOTS, label);
       await checkAxe(other, label);
@@ -223,9 +253,16 @@ try {
   const viewer = await openPage(browser, A);
   await logIn(viewer, A, "e2e-viewer", secret, "/cluster-linking");
   const toggle = viewer.getByRole("switch").first();
-  assert.equal(await toggle.getAttribute("aria-disabled"), "true");
-  await toggle.click({ force: true });
-  assert.equal(await viewer.locator("dialog").count(), 0);
+  const why = /may only read/;
+  for (const control of [toggle, viewer.getByRole("button", { name: "Create", exact: true }).first()]) {
+    assert.equal(await control.getAttribute("aria-disabled"), "true");
+    const described = await control.getAttribute("aria-describedby");
+    const told = described ? await viewer.locator(`#${described}`).textContent() : await control.getAttribute("data-tip");
+    assert.match(told ?? "", why, "the reason is told");
+    await control.click({ force: true });
+    assert.equal(await viewer.locator("dialog").count(), 0);
+  }
+  assert.match(viewer.url(), /\/cluster-linking$/, "nothing was opened");
   await shot(viewer, SHOTS, "links-viewer-en");
   await checkAxe(viewer, "viewer");
   await viewer.context().close();
@@ -246,7 +283,7 @@ try {
   await toast("Deleted Successfully");
   assert.equal((await restA(`/cluster/links/link/${nameB}`)).status, 404);
 } catch (error) {
-  await shot(page, SHOTS || "e2e-failure", "failure").catch(() => undefined);
+  await shot(page, SHOTS || process.env.E2E_FAILURE_SHOTS || "", "failure").catch(() => undefined);
   throw error;
 } finally {
   await browser.close();

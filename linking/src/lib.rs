@@ -29,7 +29,7 @@ pub use beats::Beat;
 pub use board::{Board, BoardView, Event, InboundCounters, Standing};
 pub use client::Stage;
 pub use probe::{PeerLimits, ProbeReport};
-pub use registry::LinkEntry;
+pub use registry::{LinkEntry, Speaker};
 pub use store::{Kept, Kepts, Outbound};
 pub use upstream::{Answer, ControlPublish, InboundClient, Verdict};
 
@@ -39,7 +39,6 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use actix::{Actor, Addr};
-use spanmq_link_protocol::binding::Principal;
 use spanmq_link_protocol::config::LinkConfig;
 use spanmq_link_protocol::expiry::ExpirySettings;
 use spanmq_link_protocol::forward::ConnectionState;
@@ -88,7 +87,15 @@ pub struct Linking {
     supervisor: Addr<LinkSupervisor>,
     runtime: tokio::runtime::Handle,
     actor_ttl: Duration,
-    ports: Ports,
+}
+
+/// Something that is not as it should be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Warning {
+    /// What.
+    pub reason: Reason,
+    /// Who speaks for the remote on this node, if that matters.
+    pub speaker: Option<Speaker>,
 }
 
 /// Buffer gauges and counters of a link.
@@ -146,7 +153,7 @@ impl Linking {
             upstream: Upstream::new(
                 config.cluster.clone(),
                 registry.clone(),
-                ports.clone(),
+                ports,
                 beats.clone(),
                 runtime.clone(),
             ),
@@ -157,7 +164,6 @@ impl Linking {
             beats,
             runtime,
             actor_ttl: config.expiry.ttl,
-            ports,
         })
     }
 
@@ -260,9 +266,9 @@ impl Linking {
     }
 
     /// What is not as it should be although the link may work: who may speak for the remote is not
-    /// fixed (A-7; with who does now), the buffer overflows, the clocks differ (O-6).
+    /// fixed (A-7; with who does here), the buffer overflows, the clocks differ (O-6).
     #[must_use]
-    pub fn warnings(&self, link: &str) -> Vec<(Reason, Option<Principal>)> {
+    pub fn warnings(&self, link: &str) -> Vec<Warning> {
         let Some(state) = self.registry.get(link) else { return Vec::new() };
         let (enabled, bound) = {
             let entry = state.entry.read();
@@ -272,23 +278,21 @@ impl Linking {
         if !enabled {
             return found;
         }
-        let everywhere = self.ports.leader.holder(link);
-        let everywhere = everywhere.and_then(|text| Principal::from_text(&text));
-        let holder = everywhere.or_else(|| state.speakers.lock().holder().cloned());
-        if let Some(holder) = holder.filter(|_| !bound) {
-            let reason = Reason::with_detail(ReasonWord::PeerNotBound, &holder.to_string());
-            found.push((reason, Some(holder)));
+        let holder = state.speakers.lock().holder().cloned();
+        if let Some(speaker) = holder.filter(|_| !bound) {
+            let who = speaker.principal.to_string();
+            let reason = Reason::with_detail(ReasonWord::PeerNotBound, &who);
+            found.push(Warning { reason, speaker: Some(speaker) });
         }
         if state.board.view().overflows {
-            found.push((ReasonWord::BufferFull.into(), None));
+            found.push(Warning { reason: ReasonWord::BufferFull.into(), speaker: None });
         }
         if let Some(skew) = state.skew.lock().skew_ms(Instant::now()) {
             let side = if skew > 0 { "behind" } else { "ahead of" };
-            let detail = format!(
-                "the remote's is about {:.1} s {side} ours",
-                skew.unsigned_abs() as f64 / 1e3
-            );
-            found.push((Reason::with_detail(ReasonWord::ClockSkew, &detail), None));
+            let seconds = skew.unsigned_abs() as f64 / 1e3;
+            let detail = format!("the remote's is about {seconds:.1} s {side} ours");
+            let reason = Reason::with_detail(ReasonWord::ClockSkew, &detail);
+            found.push(Warning { reason, speaker: None });
         }
         found
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use actix::Addr;
 use parking_lot::{Mutex, RwLock};
-use spanmq_link_protocol::binding::Principal;
+use spanmq_link_protocol::binding::{ClientIdentity, Principal};
 use spanmq_link_protocol::config::LinkConfig;
 use spanmq_link_protocol::dedup::DedupWindow;
 use spanmq_link_protocol::skew::SkewEstimate;
@@ -68,20 +68,42 @@ impl LinkState {
     }
 }
 
+/// Who speaks for a remote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Speaker {
+    /// As it has logged in.
+    pub principal: Principal,
+    /// What its client ids begin with.
+    pub prefix: Arc<str>,
+}
+
+impl Speaker {
+    pub(crate) fn of(client: &ClientIdentity) -> Self {
+        let id = client.client_id.as_str();
+        // Names of actors and of forwarding connections begin so (W-4).
+        let ends = [":routesync:", ":msg:"];
+        let end = ends.iter().filter_map(|end| id.find(end)).min();
+        Self {
+            principal: Principal::of(client),
+            prefix: id.get(..end.unwrap_or(id.len())).unwrap_or(id).into(),
+        }
+    }
+}
+
 /// Who holds the remote's name on this node, and through which connections.
 #[derive(Debug, Default)]
 pub(crate) struct Speakers {
-    holder: Option<Principal>,
+    holder: Option<Speaker>,
     connections: std::collections::HashSet<u64>,
 }
 
 impl Speakers {
-    pub(crate) fn holder(&self) -> Option<&Principal> {
+    pub(crate) fn holder(&self) -> Option<&Speaker> {
         self.holder.as_ref()
     }
 
-    pub(crate) fn joined(&mut self, principal: Principal, connection: u64) {
-        self.holder.get_or_insert(principal);
+    pub(crate) fn joined(&mut self, speaker: Speaker, connection: u64) {
+        self.holder.get_or_insert(speaker);
         self.connections.insert(connection);
     }
 

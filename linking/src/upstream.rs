@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 
 use crate::beats::{Beats, Sign};
 use crate::ports::{BoxFuture, Delivered, Ports};
-use crate::registry::{LinkState, Registry};
+use crate::registry::{LinkState, Registry, Speaker};
 use crate::throttle::Throttle;
 
 /// Batches of one connection that may wait; a batch is what one turn of its worker read, so the
@@ -218,7 +218,9 @@ impl Connection {
             .holders
             .entry(cluster.clone())
             .or_insert_with(|| leader.holder(cluster).and_then(|text| Principal::from_text(&text)));
-        known.clone().or_else(|| link.speakers.lock().holder().cloned())
+        known
+            .clone()
+            .or_else(|| link.speakers.lock().holder().map(|holder| holder.principal.clone()))
     }
 
     fn decide(&mut self, link: &Arc<LinkState>, cluster: &Arc<str>, payload: Bytes) -> Inbound {
@@ -234,7 +236,7 @@ impl Connection {
             Err(refusal) => refusal,
             Ok(facts) => {
                 if !self.spoke_for.iter().any(|known| Arc::ptr_eq(known, link)) {
-                    self.speak_for(link.clone(), Principal::of(&self.client.identity));
+                    self.speak_for(link.clone());
                 }
                 let decoded = MessageRecord::decode(payload, self.shared.limits);
                 inbound::decide(facts, decoded, &link.seen.lock())
@@ -252,8 +254,9 @@ impl Connection {
         }
     }
 
-    fn speak_for(&mut self, link: Arc<LinkState>, principal: Principal) {
-        link.speakers.lock().joined(principal, self.client.connection);
+    fn speak_for(&mut self, link: Arc<LinkState>) {
+        let speaker = Speaker::of(&self.client.identity);
+        link.speakers.lock().joined(speaker, self.client.connection);
         self.spoke_for.push(link);
     }
 
@@ -321,7 +324,7 @@ impl Connection {
                 let by = (!is_bound).then(|| principal.to_text());
                 let outcome = self.actor_init(&actor, incarnation, by).await;
                 if let (InitOutcome::Accepted { .. }, Some(link)) = (outcome, link) {
-                    self.speak_for(link.clone(), principal);
+                    self.speak_for(link.clone());
                 }
                 Some(Event::InitDone { token, outcome })
             }

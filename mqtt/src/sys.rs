@@ -72,6 +72,12 @@ pub(crate) async fn publish(shared: Arc<Shared>) {
 }
 
 impl BrokerHandle {
+    /// How long this broker has been running.
+    #[must_use]
+    pub fn uptime(&self) -> Duration {
+        self.shared().started.elapsed()
+    }
+
     /// How often `$SYS` topics are published; zero: never.
     #[must_use]
     pub fn sys_interval(&self) -> Duration {

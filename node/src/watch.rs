@@ -63,7 +63,7 @@ fn machine_memory() -> Option<u64> {
     cgroup.or_else(|| kibibytes("/proc/meminfo", "MemTotal:"))
 }
 
-fn resident_memory() -> Option<u64> {
+pub(crate) fn resident_memory() -> Option<u64> {
     kibibytes("/proc/self/status", "VmRSS:")
 }
 

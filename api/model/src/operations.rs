@@ -173,6 +173,22 @@ pub struct NodeInfo {
     pub api_addr: String,
     /// Build.
     pub version: String,
+    /// Raft term it knows of. These and the following are its own words: absent when it did not
+    /// answer within 5 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub term: Option<u64>,
+    /// Raft index it has applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied: Option<u64>,
+    /// MQTT clients that are connected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections: Option<u64>,
+    /// Resident memory in bytes (Linux).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_used: Option<u64>,
+    /// Milliseconds since its broker started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uptime: Option<u64>,
 }
 
 /// POST `/cluster/join_token`.

@@ -45,6 +45,7 @@ fn view(shared: &Shared, link: &LinkConfig, report: ProbeReport) -> ProbeView {
         clientid: &link.clientid,
         server: link.server.as_text(),
         holder: None,
+        holder_prefix: None,
     };
     let reason = report.failed.map(|(_, _, reason)| reason);
     let text = |reason: &spanmq_link_protocol::reason::Reason| {

@@ -1,7 +1,6 @@
 //! Links on one node: their state, their metrics.
 
 use spanmq_api_model::LinkEvent;
-use spanmq_link_protocol::binding::Principal;
 use spanmq_link_protocol::config::LinkConfig;
 use spanmq_link_protocol::forward::ConnectionState;
 use spanmq_link_protocol::reason::{AdviceContext, Reason, ReasonWord};
@@ -10,7 +9,7 @@ use spanmq_link_protocol::status::{
     BufferMetrics, Dialect, ForwardingMetrics, InboundMetrics, LatencyMetrics, LinkMetrics,
     NodeLinkState, NodeReport, PoolState, ReasonReport, ReplicationMetrics, RouterMetrics, roll_up,
 };
-use spanmq_linking::{BoardView, BufferView, LinkEntry, Linking};
+use spanmq_linking::{BoardView, BufferView, LinkEntry, Linking, Speaker};
 
 use super::{Question, Reply, ask_all, rfc3339};
 use crate::ports::Node;
@@ -178,7 +177,7 @@ pub(crate) fn report(node: &dyn Node, linking: &Linking, link: &str) -> Option<N
         warnings: linking
             .warnings(link)
             .iter()
-            .map(|(reason, holder)| explain(node, &config, reason, holder.as_ref()))
+            .map(|warning| explain(node, &config, &warning.reason, warning.speaker.as_ref()))
             .collect(),
     })
 }
@@ -187,14 +186,15 @@ fn explain(
     node: &dyn Node,
     config: &LinkConfig,
     reason: &Reason,
-    holder: Option<&Principal>,
+    speaker: Option<&Speaker>,
 ) -> ReasonReport {
     let context = AdviceContext {
         local_cluster: &node.cluster_name(),
         remote_cluster: &config.name,
         clientid: &config.clientid,
         server: config.server.as_text(),
-        holder,
+        holder: speaker.map(|speaker| &speaker.principal),
+        holder_prefix: speaker.map(|speaker| &*speaker.prefix),
     };
     ReasonReport::of(reason, &context)
 }

@@ -37,6 +37,44 @@ pub(crate) enum Question {
     Audit { limit: usize, source: Option<String> },
     /// State changes of one link.
     LinkEvents(String),
+    /// What a node says about itself.
+    Facts,
+}
+
+/// What a node says about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Facts {
+    pub(crate) version: String,
+    pub(crate) term: u64,
+    pub(crate) applied: u64,
+    pub(crate) connections: u64,
+    pub(crate) memory_used: Option<u64>,
+    pub(crate) uptime_ms: u64,
+}
+
+impl Facts {
+    fn of(node: &dyn Node) -> Self {
+        let view = node.cluster();
+        let broker = node.broker();
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            term: view.term,
+            applied: view.applied,
+            connections: u64::try_from(broker.metrics().clients.get()).unwrap_or(0),
+            memory_used: node.resident_memory(),
+            uptime_ms: u64::try_from(broker.uptime().as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+/// What the members whose name `wanted` takes say about themselves, as far as they answer.
+pub(crate) async fn facts(
+    node: &dyn Node,
+    wanted: impl Fn(&str) -> bool,
+) -> std::collections::BTreeMap<String, Facts> {
+    let replies = ask_some(node, &Question::Facts, wanted).await;
+    let known = |(name, reply): (String, Option<Reply>)| Some((name, reply?.into_rows()?));
+    replies.into_iter().filter_map(known).collect()
 }
 
 /// Its answer.
@@ -95,6 +133,7 @@ async fn local(node: &dyn Node, question: &Question) -> Reply {
         Question::LinkStates(names) => links::local_states(node, names),
         Question::LinkMetrics(link) => links::local_metrics(node, link),
         Question::ResetLinkMetrics(link) => links::local_reset(node, link),
+        Question::Facts => Reply::rows(&Facts::of(node)),
         Question::LinkEvents(link) => links::local_events(node, link),
         Question::Clients(filter) => Reply::rows(&clients::local_clients(node, filter).await),
         Question::Subscriptions(filter) => {

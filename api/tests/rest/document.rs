@@ -54,7 +54,9 @@ fn collect(value: &Value, into: &mut Vec<String>) {
 fn every_read_answers_a_status_and_a_content_type_that_the_document_names() {
     let rig = Rig::start();
     for (method, path, operation) in operations() {
-        if method != "GET" || path.starts_with("/users") || path.starts_with("/api_key") {
+        // A stream has no end.
+        let apart = ["/users", "/api_key", "/events"].iter().any(|start| path.starts_with(start));
+        if method != "GET" || apart {
             continue;
         }
         let answer = rig.admin().get(&path);

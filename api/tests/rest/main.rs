@@ -6,6 +6,7 @@ mod access;
 mod client;
 mod clients;
 mod document;
+mod events;
 mod https;
 mod links;
 mod links_errors;

@@ -61,6 +61,10 @@ fn bad_credentials_are_told_apart_a3() {
 fn a_viewer_reads_everything_and_changes_nothing_a4() {
     let rig = Rig::start();
     for (method, path, _) in operations() {
+        if path == "/events" {
+            // A stream has no end; see `events`.
+            continue;
+        }
         let answer = call(&rig.viewer(), &method, &path);
         let open = ["/login"].contains(&path.as_str());
         let users = ["/users", "/api_key", "/logout"].iter().any(|start| path.starts_with(start));

@@ -98,6 +98,10 @@ impl Node for TestNode {
         self.replicated.look(|state| look(state));
     }
 
+    fn resident_memory(&self) -> Option<u64> {
+        Some(1 << 20)
+    }
+
     fn cluster(&self) -> ClusterView {
         let view = |node: Arc<TestNode>| MemberView {
             id: node.id,
@@ -159,7 +163,7 @@ impl Node for TestNode {
 pub struct Rig {
     pub replicated: Arc<Replicated>,
     pub nodes: Vec<Arc<TestNode>>,
-    apis: Vec<Api>,
+    pub apis: Vec<Api>,
     runtime: tokio::runtime::Runtime,
     system: actix_rt::System,
 }

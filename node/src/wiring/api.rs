@@ -45,6 +45,10 @@ impl Node for ApiPort {
         Ok(())
     }
 
+    fn resident_memory(&self) -> Option<u64> {
+        crate::watch::resident_memory()
+    }
+
     fn propose(&self, commands: Vec<Command>) -> BoxFuture<Result<Applied, NotMade>> {
         let raft = self.raft.clone();
         Box::pin(async move {

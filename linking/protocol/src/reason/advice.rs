@@ -15,6 +15,8 @@ pub struct AdviceContext<'a> {
     pub server: &'a str,
     /// Principal that holds the remote's name now, for [`ReasonWord::PeerNotBound`].
     pub holder: Option<&'a crate::binding::Principal>,
+    /// What the client ids begin with that speak for the remote now.
+    pub holder_prefix: Option<&'a str>,
 }
 
 impl Reason {
@@ -99,7 +101,10 @@ fn inbound_rule(context: &AdviceContext<'_>) -> String {
     match context.holder {
         Some(Principal::User(name)) => json!({"inbound": {"username": name}}).to_string(),
         Some(Principal::Certificate(name)) => json!({"inbound": {"cert_cn": name}}).to_string(),
-        _ => json!({"inbound": {"clientid_prefix": format!("{}-", context.remote_cluster)}})
-            .to_string(),
+        _ => {
+            let own = format!("{}-", context.remote_cluster);
+            let prefix = context.holder_prefix.unwrap_or(&own);
+            json!({"inbound": {"clientid_prefix": prefix}}).to_string()
+        }
     }
 }

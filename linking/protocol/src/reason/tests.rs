@@ -8,6 +8,7 @@ fn context() -> AdviceContext<'static> {
         clientid: "clink-us-east",
         server: "mqtt.eu.example:1883",
         holder: None,
+        holder_prefix: None,
     }
 }
 

@@ -84,6 +84,7 @@ fn the_reason_of_a_node_is_the_reason_of_the_link() {
         clientid: "us",
         server: "h:1883",
         holder: None,
+        holder_prefix: None,
     };
     let reason = Some(ReasonReport::of(&Reason::new(ReasonWord::UnknownCluster), &context));
     let since = Some("2026-01-01T00:00:00Z".to_owned());

@@ -83,10 +83,6 @@ impl Restore {
             Record::LinkList { .. } | Record::LinkCounter { .. } | Record::Link(_) => {
                 self.links(record)
             }
-            Record::Peer { .. }
-            | Record::Actor { .. }
-            | Record::Learnt { .. }
-            | Record::Speaker { .. } => self.remotes(record),
             Record::Retained { topic, message } => {
                 spanmq_topic::check_name(&topic).map_err(|_| "retained topic")?;
                 fresh(self.state.retained.put(&topic, message), "retained topic twice")
@@ -103,6 +99,7 @@ impl Restore {
                 let key = (alarm.name.clone(), alarm.node);
                 fresh(self.state.alarms.standing.insert(key, alarm), "alarm twice")
             }
+            of_a_remote => self.remotes(of_a_remote),
         }
     }
 
