@@ -222,8 +222,12 @@ try {
     { lang: "zh", theme: "dark", width: 390, height: 844 },
     { lang: "en", theme: "light", width: 390, height: 844 },
   ];
+  const labelOf = (name, look) => `${name}-${look.lang}${look.theme === "dark" ? "-dark" : ""}${look.width ? "-phone" : ""}`;
   for (const look of looks) {
     const other = await openPage(browser, A, look);
+    await other.goto(A);
+    await other.locator("input[autocomplete=username]").waitFor();
+    await shot(other, SHOTS, labelOf("login", look));
     await logIn(other, A, USER, PASSWORD);
     for (const [name, path] of Object.entries(pages)) {
       await other.goto(A + path);
@@ -234,7 +238,7 @@ try {
       for (let n = 0; rates && SHOTS && n < 2; n += 1) {
         await other.waitForResponse((response) => response.url().includes(rates) && response.url().includes("/metrics"));
       }
-      const label = `${name}-${look.lang}${look.theme === "dark" ? "-dark" : ""}${look.width ? "-phone" : ""}`;
+      const label = labelOf(name, look);
       await shot(other, SHOTS, label);
       await checkAxe(other, label);
       await checkWidth(other, label);

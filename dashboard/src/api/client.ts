@@ -121,3 +121,17 @@ function refusalOf(response: Response, body: unknown, text: string): Refusal {
 export function retryNow(): void {
   retryTick.value += 1;
 }
+
+/** The text of an answer that has no end, piece by piece, until `signal` ends it. */
+export async function stream(path: string, signal: AbortSignal): Promise<ReadableStreamDefaultReader<string>> {
+  const token = session.peek()?.token;
+  const response = await fetch(urlOf(path), {
+    headers: { accept: "text/event-stream", ...(token ? { authorization: `Bearer ${token}` } : {}) },
+    credentials: "omit",
+    cache: "no-store",
+    redirect: "error",
+    signal,
+  });
+  if (!response.ok || !response.body) throw new Error(`${path}: ${response.status}`);
+  return response.body.pipeThrough(new TextDecoderStream()).getReader();
+}

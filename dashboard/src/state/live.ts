@@ -5,7 +5,7 @@
  * Read with fetch, because EventSource cannot send the token.
  */
 import { effect, signal } from "@preact/signals";
-import { urlOf } from "../api/client";
+import { stream } from "../api/client";
 import { session } from "./session";
 
 export type Topic = "cluster" | "links" | "alarms";
@@ -38,14 +38,10 @@ export function eventsOf(text: string): { names: string[]; rest: string } {
   return { names, rest };
 }
 
-async function follow(token: string, stop: AbortSignal): Promise<void> {
+async function follow(stop: AbortSignal): Promise<void> {
   const silence = new AbortController();
-  const ended = AbortSignal.any([stop, silence.signal]);
-  const headers = { accept: "text/event-stream", authorization: `Bearer ${token}` };
-  const response = await fetch(urlOf("/events"), { headers, credentials: "omit", cache: "no-store", signal: ended });
-  if (!response.ok || !response.body) throw new Error(`events: ${response.status}`);
+  const reader = await stream("/events", AbortSignal.any([stop, silence.signal]));
   live.value = true;
-  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let kept = "";
   let first = true;
   for (;;) {
@@ -63,11 +59,11 @@ async function follow(token: string, stop: AbortSignal): Promise<void> {
 /** Follows the stream while somebody is logged in and the page is seen. */
 export function start(): void {
   let stop: AbortController | undefined;
-  const run = async (token: string, signal: AbortSignal) => {
+  const run = async (signal: AbortSignal) => {
     let pause = RETRY_MS;
     while (!signal.aborted) {
       const began = Date.now();
-      await follow(token, signal).catch(() => undefined);
+      await follow(signal).catch(() => undefined);
       live.value = false;
       pause = Date.now() - began > RETRY_MAX_MS ? RETRY_MS : Math.min(pause * 2, RETRY_MAX_MS);
       if (!signal.aborted) await new Promise((done) => setTimeout(done, pause));
@@ -77,10 +73,9 @@ export function start(): void {
     stop?.abort();
     stop = undefined;
     live.value = false;
-    const token = session.peek()?.token;
-    if (!token || document.hidden) return;
+    if (!session.peek()?.token || document.hidden) return;
     stop = new AbortController();
-    void run(token, stop.signal);
+    void run(stop.signal);
   };
   effect(() => {
     void session.value?.token;
