@@ -150,7 +150,10 @@ pub(crate) fn broker(config: &Config) -> anyhow::Result<BrokerConfig> {
         },
         shared_strategy: shared_strategy(config.mqtt.shared_subscription_strategy),
         sys_interval: config.sys_topics.sys_msg_interval,
-        ..BrokerConfig::default()
+        workers: match config.node.workers {
+            0 => BrokerConfig::default().workers,
+            workers => workers as usize,
+        },
     })
 }
 

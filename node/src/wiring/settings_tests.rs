@@ -6,7 +6,8 @@ use spanmq_mqtt::config::{ListenerConfig, TlsVersion, Transport, UsernameSource}
 use super::*;
 
 const TEXT: &str = r#"
-node.name = "n1@127.0.0.1"
+node { name = "n1@127.0.0.1", workers = 3 }
+sys_topics.sys_msg_interval = 19s
 mqtt {
   max_qos_allowed = 1, retain_available = false, wildcard_subscription = false
   shared_subscription = false, max_clientid_len = 100, keepalive_multiplier = 2.5
@@ -56,6 +57,7 @@ fn rules_limits_and_sessions_of_the_broker() {
     assert_eq!(broker.rules, expected);
     assert_eq!(broker.connections.accept_per_second, 11);
     assert_eq!(broker.orphans, Orphans::Refuse);
+    assert_eq!((broker.workers, broker.sys_interval), (3, Duration::from_secs(19)));
     assert_eq!(broker.limits.overflow, Overflow::DropOldest);
     assert_eq!(broker.limits.awaiting_release_max, 7);
     assert_eq!(broker.limits.awaiting_release_time, Duration::from_secs(9));
@@ -68,6 +70,7 @@ fn what_is_off_or_without_limit_by_default() {
     let broker = broker(&config).unwrap();
     assert_eq!(broker.rules, ClientRules::default());
     assert_eq!(broker.connections.accept_per_second, 0);
+    assert!(broker.workers > 0);
     assert_eq!(broker.listeners[0].proxy_timeout, None);
 }
 

@@ -85,6 +85,8 @@ settings! {
         "name" => name: NodeName = Scalar::blank(),
         /// Folder of everything the node stores; created with mode 0700.
         "data_dir" => data_dir: PathBuf = PathBuf::from("data"),
+        /// Threads that serve MQTT clients; 0 = one for each core.
+        "workers" => workers: u32 = 0 => 0..=64,
     }
 }
 
