@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use spanmq_session::reason::QUOTA_EXCEEDED;
 use spanmq_session::{ConnectTerms, MessageId, SessionExport};
 use spanmq_state::Epoch;
 use tokio::sync::oneshot;
@@ -10,8 +11,8 @@ use tokio::sync::oneshot;
 use crate::directory::Claimed;
 use crate::handover::{subscriptions_of, take_from_node};
 use crate::mail::{Mail, SlotKey};
-use crate::owners::copy;
-use crate::ports::Client;
+use crate::owners::{answer_all, copy};
+use crate::ports::{Client, Outcome};
 use crate::shared::Shared;
 use crate::worker::far::queued;
 use crate::worker::moving::Barrier;
@@ -111,8 +112,8 @@ async fn leave_here(shared: &Shared, client_id: &Arc<str>) {
     if let Some(left) = copy(shared, client_id, Epoch::MAX, owing).await {
         let subscriptions = subscriptions_of(&left.export);
         let waits = queued(&left.export, 0);
-        // Nothing has come for it as long as it was not behind.
-        let _ = shared.left_behind.keep(client_id, subscriptions, [], waits);
+        let given_up = shared.left_behind.keep(client_id, subscriptions, [], waits);
+        answer_all(shared, given_up, Outcome::Refused(QUOTA_EXCEEDED));
     }
     let client_id = client_id.clone();
     let mailbox = &shared.workers[usize::from(place.worker)];

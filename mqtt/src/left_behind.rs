@@ -28,6 +28,8 @@ const WAITING_MAX: usize = 100_000;
 /// Messages given on at once, and their bytes: together below what a frame holds.
 const BATCH_MESSAGES: usize = 1_000;
 const BATCH_BYTES: usize = 4 << 20;
+/// Sessions of which parts are given on at a time.
+const PARTS: usize = 32;
 
 /// A message that waits to be given on.
 struct Waiting<T> {
@@ -52,6 +54,8 @@ struct Inner<T> {
     names: HashMap<Arc<str>, usize>,
     waiting: usize,
     next: u64,
+    /// Where the next parts begin, so that one session whose node is away does not keep others back.
+    turn: usize,
 }
 
 /// A part of what waits for one session.
@@ -76,6 +80,7 @@ impl<T> Default for LeftBehind<T> {
             names: HashMap::new(),
             waiting: 0,
             next: 0,
+            turn: 0,
         };
         Self { any: AtomicBool::new(false), inner: Mutex::new(inner) }
     }
@@ -175,10 +180,18 @@ impl<T> LeftBehind<T> {
         self.note(&inner);
     }
 
-    /// What waits, one part for each session. The messages are marked: some may be known there.
+    /// What waits, one part for each of the next sessions. The messages are marked: some may be
+    /// known there.
     pub(crate) fn parts(&self) -> Vec<Part> {
-        let inner = self.inner.lock();
-        inner.left.iter().filter_map(|(_, left)| left.part()).collect()
+        let mut inner = self.inner.lock();
+        let turn = inner.turn;
+        let waits = |(slot, left): (usize, &Left<T>)| (!left.waiting.is_empty()).then_some(slot);
+        let mut slots: Vec<usize> = inner.left.iter().filter_map(waits).collect();
+        let from = slots.partition_point(|slot| *slot < turn);
+        slots.rotate_left(from);
+        slots.truncate(PARTS);
+        inner.turn = slots.last().map_or(0, |slot| slot + 1);
+        slots.iter().filter_map(|slot| inner.left.get(*slot)?.part()).collect()
     }
 
     /// The first `count` messages of a session are with its node; yields who waits for that.
@@ -398,6 +411,21 @@ mod tests {
         left.keep(&"c".into(), wants(&["a"]), [2], []);
         let (wanted, _) = left.take(2, &message("a", 1), |client_id| client_id == "c", || 1);
         assert_eq!(wanted, 0);
+    }
+
+    #[test]
+    fn each_session_has_its_turn() {
+        let left = LeftBehind::<u8>::default();
+        for number in 0..PARTS + 2 {
+            left.keep(&number.to_string().into(), wants(&["a"]), [2], []);
+        }
+        take(&left, 2, "a", 1);
+        let mut seen: Vec<_> = parts(&left).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(seen.len(), PARTS);
+        seen.extend(parts(&left).into_iter().take(2).map(|(name, _)| name));
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen.len(), PARTS + 2);
     }
 
     #[test]

@@ -160,19 +160,20 @@ impl BrokerHandle {
     pub fn followed(&self, client_id: &str, count: usize) {
         let shared = self.shared();
         shared.metrics.messages_followed.add(count as u64);
-        self.answer_all(shared.left_behind.given(client_id, count), Outcome::Held);
+        answer_all(shared, shared.left_behind.given(client_id, count), Outcome::Held);
     }
 
     /// The session has ended: what comes for it is for nobody.
     pub fn stop_following(&self, client_id: &str) {
-        self.answer_all(self.shared().left_behind.forget(client_id), Outcome::NoSubscribers);
+        let shared = self.shared();
+        answer_all(shared, shared.left_behind.forget(client_id), Outcome::NoSubscribers);
     }
+}
 
-    fn answer_all(&self, waiting: Vec<TicketAddress>, outcome: Outcome) {
-        for TicketAddress { worker, ticket } in waiting {
-            let mailbox = &self.shared().workers[usize::from(worker)];
-            mailbox.send(Mail::Answers(vec![(ticket, outcome)]));
-        }
+/// Answers those who wait for messages that were to follow a session.
+pub(crate) fn answer_all(shared: &Shared, waiting: Vec<TicketAddress>, outcome: Outcome) {
+    for TicketAddress { worker, ticket } in waiting {
+        shared.workers[usize::from(worker)].send(Mail::Answers(vec![(ticket, outcome)]));
     }
 }
 

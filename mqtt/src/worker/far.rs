@@ -16,6 +16,7 @@ use super::slot::Slot;
 use super::timers::Due;
 use crate::clients::Place;
 use crate::mail::{SlotKey, TicketAddress};
+use crate::owners::answer_all;
 use crate::ports::{Client, Done, Forward, Outcome, Outcomes};
 
 impl Worker {
@@ -189,9 +190,7 @@ impl Worker {
             tracing::info!(%client_id, ?owing, "a session left; these nodes may hold messages for it");
         }
         let given_up = self.shared.left_behind.keep(client_id, subscriptions, owing, came);
-        for address in given_up {
-            self.turn.answer(address.worker, address.ticket, Outcome::Refused(QUOTA_EXCEEDED));
-        }
+        answer_all(&self.shared, given_up, Outcome::Refused(QUOTA_EXCEEDED));
     }
 
     /// A message of another node, for sessions that have left this one. True: there is one.

@@ -38,23 +38,32 @@ pub(super) async fn settle(raft: RaftNode, broker: BrokerHandle) {
 pub(super) async fn give_on(raft: RaftNode, broker: BrokerHandle) {
     loop {
         tokio::time::sleep(GIVE).await;
+        let mut given = tokio::task::JoinSet::new();
         for (client_id, count, batch) in broker.following() {
-            let owner = raft.state().sessions().get(&client_id).map(|session| session.owner);
-            let given = match owner {
-                None => {
-                    broker.stop_following(&client_id);
-                    continue;
+            let (raft, broker) = (raft.clone(), broker.clone());
+            given.spawn(async move {
+                if give(&raft, &broker, &client_id, batch).await {
+                    broker.followed(&client_id, count);
                 }
-                Some(owner) if owner.node == raft.id() => broker.take_late(&batch).await,
-                Some(owner) => {
-                    let peers = raft.peers();
-                    let answer = peers.query(owner.node, LATE, batch.into(), ANSWER_LIMIT).await;
-                    answer.is_ok_and(|answer| *answer == [1])
-                }
-            };
-            if given {
-                broker.followed(&client_id, count);
-            }
+            });
+        }
+        given.join_all().await;
+    }
+}
+
+/// Gives one batch on; false: it is tried again.
+async fn give(raft: &RaftNode, broker: &BrokerHandle, client_id: &str, batch: Vec<u8>) -> bool {
+    let owner = raft.state().sessions().get(client_id).map(|session| session.owner);
+    match owner {
+        None => {
+            broker.stop_following(client_id);
+            false
+        }
+        Some(owner) if owner.node == raft.id() => broker.take_late(&batch).await,
+        Some(owner) => {
+            let peers = raft.peers();
+            let answer = peers.query(owner.node, LATE, batch.into(), ANSWER_LIMIT).await;
+            answer.is_ok_and(|answer| *answer == [1])
         }
     }
 }
