@@ -14,7 +14,7 @@ use crate::mail::{Mail, SlotKey};
 use crate::owners::{answer_all, copy};
 use crate::ports::{Client, Outcome};
 use crate::shared::Shared;
-use crate::worker::far::queued;
+use crate::worker::far::{is_acknowledged, queued};
 use crate::worker::moving::Barrier;
 use crate::worker::{WorkerCell, ask};
 
@@ -111,7 +111,8 @@ async fn leave_here(shared: &Shared, client_id: &Arc<str>) {
     let owing = shared.ports.peers.others();
     if let Some(left) = copy(shared, client_id, Epoch::MAX, owing).await {
         let subscriptions = subscriptions_of(&left.export);
-        let waits = queued(&left.export, 0);
+        let mut waits = queued(&left.export, 0);
+        waits.retain(|(message, options)| is_acknowledged(message, options));
         let given_up = shared.left_behind.keep(client_id, subscriptions, [], waits);
         answer_all(shared, given_up, Outcome::Refused(QUOTA_EXCEEDED));
     }

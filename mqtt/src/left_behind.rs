@@ -18,6 +18,7 @@ use spanmq_session::{Entry, JournalOp, MatchedOptions, Message, SessionExport};
 use spanmq_state::NodeId;
 use spanmq_topic::Subscription;
 
+use crate::worker::far::is_acknowledged;
 use crate::worker::moving::Subscriptions;
 use crate::worker::table::Table;
 
@@ -139,7 +140,8 @@ impl<T> LeftBehind<T> {
         let (mut wanted, mut refused) = (0, Vec::new());
         for (slot, options) in matches {
             let Some(of) = left.get_mut(slot as usize) else { continue };
-            if !of.owing.contains(&from) || is_here(&of.client_id) {
+            let counts = is_acknowledged(message, &options);
+            if !counts || !of.owing.contains(&from) || is_here(&of.client_id) {
                 continue;
             }
             wanted += 1;

@@ -362,6 +362,9 @@ fn not_claimed() -> Vec<Excuse> {
         all.push(excuse(promise, "after a take-over from an owner out of reach", taken_over));
         all.push(excuse(promise, "across the restart of a node", restarted));
     }
+    let repeated = "a QoS 2 publish that was refused after it was routed is known to a session's worker \
+                    only: not to the next one when the session moves";
+    all.push(excuse(Promise::P2, "repeated by its publisher", repeated));
     let overtaken = "what the remote's node had taken over a link when it died or stood still comes \
                      after what the link then gave to another node";
     all.push(excuse(Promise::P7, "after the death or pause of a node", overtaken));

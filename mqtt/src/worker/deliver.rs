@@ -94,14 +94,15 @@ impl Worker {
         if slot.got.as_ref().is_some_and(|got| got.contains(&message.id)) {
             return None;
         }
-        let once = message.qos.min(options.qos) == QoS::ExactlyOnce;
+        // A message for a shared group is one of its own, beside that for a plain subscription.
+        let once = options.shared.is_none() && message.qos.min(options.qos) == QoS::ExactlyOnce;
         let client_id = slot.session.client_id();
-        if once && message.repeated && self.recent.had(message.id, client_id) {
+        if once && self.recent.had(message.id, message.repeated, client_id) {
             return None;
         }
         let delivered = slot.session.deliver(self.now, message, options, &mut self.scratch.ops);
         if once && !matches!(delivered, Delivered::Dropped(_)) {
-            self.recent.note(message.id, slot.session.client_id());
+            self.recent.note(message.id, message.repeated, slot.session.client_id());
         }
         if slot.moving.is_some() && !matches!(delivered, Delivered::Dropped(_)) {
             slot.note_got(message.id);

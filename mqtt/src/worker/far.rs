@@ -158,8 +158,11 @@ impl Worker {
         let subscriptions = subscriptions.map(|(filter, options)| (filter.clone(), *options));
         let subscriptions: Subscriptions = subscriptions.collect();
         let export = self.give_up(client_id, keep);
+        // When each node has let a fence pass, what came after the copy has come to the new owner too.
+        let handed = handed.filter(|(owing, _)| !owing.is_empty());
         if let (Some(export), Some((owing, from))) = (export, handed) {
-            let came = queued(&export, from);
+            let mut came = queued(&export, from);
+            came.retain(|(message, options)| is_acknowledged(message, options));
             self.keep_left_behind(client_id, subscriptions, owing, came);
         }
         if keep && journaled {
@@ -215,6 +218,11 @@ impl Worker {
         }
         wanted > 0
     }
+}
+
+/// Whether a delivery is acknowledged: only such ones follow a session.
+pub(crate) fn is_acknowledged(message: &Message, options: &MatchedOptions) -> bool {
+    message.qos.min(options.qos) != QoS::AtMostOnce
 }
 
 /// What waits in an export from an entry on, as far as its messages are at hand.
