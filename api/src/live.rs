@@ -129,7 +129,14 @@ fn link(
         "node_status": rolled
             .node_status
             .iter()
-            .map(|row| json!({ "node": row.node, "status": row.status }))
+            .map(|row| {
+                json!({
+                    "node": row.node,
+                    "status": row.status,
+                    "replication_status": row.replication_status,
+                    "reason": row.reason.as_ref().map(|reason| reason.code.as_str()),
+                })
+            })
             .collect::<Vec<_>>(),
     })
 }

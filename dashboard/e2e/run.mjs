@@ -153,7 +153,7 @@ try {
   await page.locator(".vrow .tag", { hasText: "Running" }).waitFor();
   for (const [act, word] of [["pause", "Paused"], ["resume", "Running"]]) {
     assert.equal((await restA(`/cluster/links/link/${nameB}/${act}`, { method: "POST", body: "{}" })).status, 200);
-    // The page itself asks once a minute only: the server tells it.
+    // The page itself asks every 20 s only: the server tells it.
     await page.locator(".vrow .tag", { hasText: word }).waitFor({ timeout: 15_000 });
   }
 

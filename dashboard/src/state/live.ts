@@ -43,16 +43,14 @@ async function follow(stop: AbortSignal): Promise<void> {
   const reader = await stream("/events", AbortSignal.any([stop, silence.signal]));
   live.value = true;
   let kept = "";
-  let first = true;
   for (;;) {
     const timer = setTimeout(() => silence.abort(), SILENCE_MS);
     const { done, value } = await reader.read().finally(() => clearTimeout(timer));
     if (done) return;
     const { names, rest } = eventsOf(kept + value);
     kept = rest;
-    // The first events tell what the pages have just read.
-    if (!first) names.forEach((name) => listeners.get(name as Topic)?.forEach((changed) => changed()));
-    if (names.length > 0) first = false;
+    // The first ones too: what they tell may be newer than what a page has just read.
+    names.forEach((name) => listeners.get(name as Topic)?.forEach((changed) => changed()));
   }
 }
 

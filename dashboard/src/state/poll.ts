@@ -5,7 +5,7 @@ import { listen, live, type Topic } from "./live";
 import { session } from "./session";
 
 /** Pause between two reads of what the server would tell. */
-const TOLD_MS = 60_000;
+const TOLD_MS = 20_000;
 
 export interface Polled<T> {
   value: T | undefined;
