@@ -50,7 +50,7 @@ await restB(`/cluster/links/link/${nameA}`, { method: "DELETE" });
 const browser = await openBrowser();
 const page = await openPage(browser, A);
 const field = (name) => page.locator(`[data-field="${name}"]`);
-const toast = (text) => page.locator(".toast", { hasText: text }).first().waitFor({ timeout: 15_000 });
+const toast = (text) => page.locator(".toast", { hasText: text }).first().waitFor({ timeout: 60_000 });
 const button = (name) => page.getByRole("button", { name, exact: true });
 /** From the answer to the first paint of the page that is shown, in milliseconds. */
 const firstPaint = () =>
@@ -107,12 +107,13 @@ try {
   await field("password").fill(LINK_LOGIN.password);
   await button("Remove topic 2").click();
   await button("Test").click();
-  await page.locator(".stages li.done").first().waitFor({ timeout: 15_000 });
+  // Nodes sync their files: a disk that is busy with other work holds them up for a while.
+  await page.locator(".stages li.done").first().waitFor({ timeout: 60_000 });
   await button("Create").click();
   await toast("Created Successfully");
 
   step("the other side is missing: the reason says so");
-  await page.locator(".reason-code", { hasText: "unknown_cluster" }).first().waitFor({ timeout: 30_000 });
+  await page.locator(".reason-code", { hasText: "unknown_cluster" }).first().waitFor({ timeout: 60_000 });
   await shot(page, SHOTS, "detail-reason-en");
 
   step("with the counterpart it runs");
@@ -126,7 +127,7 @@ try {
   };
   const made = await restB("/cluster/links", { method: "POST", body: JSON.stringify(counterpart) });
   assert.equal(made.status, 201, JSON.stringify(made.body));
-  await page.locator(".page-actions .tag", { hasText: "Running" }).waitFor({ timeout: 30_000 });
+  await page.locator(".page-actions .tag", { hasText: "Running" }).waitFor({ timeout: 60_000 });
 
   step("published messages move the counter");
   const subscriber = await mqtt({ address: B_MQTT, clientId: "e2e-subscriber", ...MQTT_LOGIN });
