@@ -7,6 +7,9 @@ const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 
 export const faults = [];
 
+/** What was asked of the servers, for whoever reads a failed run. */
+export const trace = [];
+
 export async function openBrowser() {
   return chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
 }
@@ -20,6 +23,13 @@ export async function openPage(browser, base, { lang = "en", theme = "light", wi
   }, [lang, theme]);
   const page = await context.newPage();
   const own = new URL(base).origin;
+  const note = (mark) => (request) => {
+    const url = new URL(request.url());
+    if (url.pathname.startsWith("/api/")) trace.push(`${new Date().toISOString().slice(17, 23)} ${mark(request)} ${request.method()} ${url.pathname}`);
+  };
+  page.on("request", note(() => "asks "));
+  page.on("requestfinished", note(() => "done "));
+  page.on("requestfailed", note((request) => request.failure()?.errorText ?? "failed"));
   page.on("pageerror", (error) => faults.push(`page error: ${error}`));
   // Refusals that are part of the flow: the browser prints one line for each.
   const expected = [];

@@ -2,7 +2,7 @@
 // environment. Exit code 0: everything was seen, no console error, no axe violation.
 import { execSync } from "node:child_process";
 import assert from "node:assert/strict";
-import { checkAxe, checkWidth, faults, logIn, openBrowser, openPage, shot } from "./browser.mjs";
+import { checkAxe, checkWidth, faults, logIn, openBrowser, openPage, shot, trace } from "./browser.mjs";
 import { mqtt } from "./mqtt.mjs";
 
 const env = (name, otherwise) => {
@@ -50,7 +50,7 @@ await restB(`/cluster/links/link/${nameA}`, { method: "DELETE" });
 const browser = await openBrowser();
 const page = await openPage(browser, A);
 const field = (name) => page.locator(`[data-field="${name}"]`);
-const toast = (text) => page.locator(".toast", { hasText: text }).first().waitFor({ timeout: 60_000 });
+const toast = (text) => page.locator(".toast", { hasText: text }).first().waitFor({ timeout: 15_000 });
 const button = (name) => page.getByRole("button", { name, exact: true });
 /** From the answer to the first paint of the page that is shown, in milliseconds. */
 const firstPaint = () =>
@@ -107,13 +107,12 @@ try {
   await field("password").fill(LINK_LOGIN.password);
   await button("Remove topic 2").click();
   await button("Test").click();
-  // Nodes sync their files: a disk that is busy with other work holds them up for a while.
-  await page.locator(".stages li.done").first().waitFor({ timeout: 60_000 });
+  await page.locator(".stages li.done").first().waitFor({ timeout: 15_000 });
   await button("Create").click();
   await toast("Created Successfully");
 
   step("the other side is missing: the reason says so");
-  await page.locator(".reason-code", { hasText: "unknown_cluster" }).first().waitFor({ timeout: 60_000 });
+  await page.locator(".reason-code", { hasText: "unknown_cluster" }).first().waitFor({ timeout: 30_000 });
   await shot(page, SHOTS, "detail-reason-en");
 
   step("with the counterpart it runs");
@@ -127,7 +126,7 @@ try {
   };
   const made = await restB("/cluster/links", { method: "POST", body: JSON.stringify(counterpart) });
   assert.equal(made.status, 201, JSON.stringify(made.body));
-  await page.locator(".page-actions .tag", { hasText: "Running" }).waitFor({ timeout: 60_000 });
+  await page.locator(".page-actions .tag", { hasText: "Running" }).waitFor({ timeout: 30_000 });
 
   step("published messages move the counter");
   const subscriber = await mqtt({ address: B_MQTT, clientId: "e2e-subscriber", ...MQTT_LOGIN });
@@ -289,6 +288,7 @@ try {
   assert.equal((await restA(`/cluster/links/link/${nameB}`)).status, 404);
 } catch (error) {
   await shot(page, SHOTS || process.env.E2E_FAILURE_SHOTS || "", "failure").catch(() => undefined);
+  console.error(`the last requests:\n${trace.slice(-80).join("\n")}\nthe page:\n${await page.locator("body").innerText().catch(() => "gone")}`);
   throw error;
 } finally {
   await browser.close();

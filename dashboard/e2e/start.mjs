@@ -2,7 +2,7 @@
 // flow against them and ends them, whatever happened.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -71,6 +71,11 @@ async function main() {
   });
   children.push(flow);
   const [code] = await once(flow, "exit");
+  if (code !== 0) {
+    for (const log of readdirSync(folder).filter((name) => name.endsWith(".log"))) {
+      console.error(`${log}:\n${readFileSync(join(folder, log), "utf8").split("\n").slice(-40).join("\n")}`);
+    }
+  }
   return code ?? 1;
 }
 
