@@ -25,8 +25,9 @@ use crate::table::{Table, op};
 
 /// How often what is told is compared.
 const PERIOD: Duration = Duration::from_secs(1);
-/// A stream without news carries a comment so often, so that whoever is between keeps it open.
-const COMMENT_PERIOD: Duration = Duration::from_secs(15);
+/// A stream without news carries a comment so often: whoever is between keeps it open, and a listener
+/// that has gone is noticed.
+const COMMENT_PERIOD: Duration = Duration::from_secs(5);
 /// A stream ends after this, so that rights are looked at again; listeners come back by themselves.
 const STREAM_LIFE: Duration = Duration::from_secs(15 * 60);
 /// Streams of one node.

@@ -133,7 +133,7 @@ fn a_shared_group_over_three_nodes_gets_each_message_once() -> anyhow::Result<()
 #[test]
 fn the_cluster_goes_on_when_its_leader_is_killed_and_takes_it_back() -> anyhow::Result<()> {
     let mut cluster = Cluster::start("trio", 3)?;
-    let leader = leader(&cluster)?;
+    let leader = cluster.leader()?;
     let other = (leader + 1) % 3;
     let third = (leader + 2) % 3;
     cluster.nodes[leader].kill();
@@ -157,7 +157,7 @@ fn the_cluster_goes_on_when_its_leader_is_killed_and_takes_it_back() -> anyhow::
 #[test]
 fn acknowledged_messages_survive_the_death_of_the_session_s_node() -> anyhow::Result<()> {
     let mut cluster = Cluster::start("trio", 3)?;
-    let leader = leader(&cluster)?;
+    let leader = cluster.leader()?;
     let owner = (leader + 1) % 3;
     let connect = Connect::new("keeper").persistent();
     let (mut keeper, _) = Client::connect(cluster.nodes[owner].mqtt_port(), &connect)?;
@@ -219,13 +219,4 @@ fn a_node_with_another_cluster_name_is_refused_and_told_why() -> anyhow::Result<
     let nodes = cluster.nodes[0].rest().get("/nodes")?.expect(200)?;
     assert_eq!(nodes.as_array().map_or(0, Vec::len), 1, "nothing changed");
     Ok(())
-}
-
-fn leader(cluster: &Cluster) -> anyhow::Result<usize> {
-    eventually(SETTLE, || {
-        let view = cluster.nodes[0].rest().get("/cluster")?.expect(200)?;
-        let name = view["leader"].as_str().unwrap_or_default().to_owned();
-        let found = cluster.nodes.iter().position(|node| node.options.name == name);
-        found.ok_or_else(|| anyhow::anyhow!("no leader: {view}"))
-    })
 }

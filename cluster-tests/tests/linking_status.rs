@@ -4,11 +4,11 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cluster_tests::client::{Client, Packet};
+use cluster_tests::harness::eventually;
 use cluster_tests::harness::links::{
     ACL, SETTLE, Setup, change_link, create_link, link_becomes, link_body, linked, metrics_become,
     routes_learnt, running,
 };
-use cluster_tests::harness::{Cluster, eventually};
 use serde_json::{Value, json};
 
 fn codes(link: &Value) -> Vec<&str> {
@@ -163,14 +163,7 @@ fn a_leader_that_dies_during_updates_and_a_bootstrap_leaves_nothing_half_done() 
 {
     const FILTERS: u64 = 2_000;
     let (mut a, b) = linked(&Setup::default(), 3, 1, &["t/#"])?;
-    let leader = |a: &Cluster| -> anyhow::Result<usize> {
-        let view = a.nodes.iter().find(|node| node.pid().is_some());
-        let view = view.ok_or_else(|| anyhow::anyhow!("no node"))?.rest().get("/cluster")?;
-        let name = view.expect(200)?["leader"].clone();
-        let found = a.nodes.iter().position(|node| name == *node.options.name);
-        found.ok_or_else(|| anyhow::anyhow!("no leader"))
-    };
-    let dies = eventually(SETTLE, || leader(&a))?;
+    let dies = a.leader()?;
     let asked = (dies + 1) % 3;
     // The bootstrap goes on while the leader dies.
     let mut subscriber = Client::simple(b.nodes[0].mqtt_port(), "many")?;
@@ -186,8 +179,8 @@ fn a_leader_that_dies_during_updates_and_a_bootstrap_leaves_nothing_half_done() 
     let mut body = rest.get("/cluster/links/link/b?consistency=local")?.expect(200)?;
     body["topics"] = json!(["t/#", "v/#"]);
     let answer = rest.put("/cluster/links/link/b", &body)?;
+    a.leader()?;
     eventually(SETTLE, || {
-        leader(&a)?;
         let read = |at: usize| a.nodes[at].rest().get("/cluster/links/link/b")?.expect(200);
         let (one, two) = (read(asked)?, read((dies + 2) % 3)?);
         anyhow::ensure!(one["revision"] == two["revision"] && one["topics"] == two["topics"]);

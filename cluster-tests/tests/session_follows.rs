@@ -10,15 +10,6 @@ use cluster_tests::harness::{Cluster, Fault, eventually};
 
 const SETTLE: Duration = Duration::from_secs(20);
 
-fn leader(cluster: &Cluster) -> anyhow::Result<usize> {
-    eventually(SETTLE, || {
-        let view = cluster.nodes[0].rest().get("/cluster")?.expect(200)?;
-        let name = view["leader"].as_str().unwrap_or_default().to_owned();
-        let found = cluster.nodes.iter().position(|node| node.options.name == name);
-        found.ok_or_else(|| anyhow::anyhow!("no leader: {view}"))
-    })
-}
-
 /// The numbers from 0 on, each once; QoS 1 may come twice. Order is not promised for what is late.
 fn read_all(client: &mut Client, count: u8) -> anyhow::Result<()> {
     let mut got = Vec::new();
@@ -37,7 +28,7 @@ fn read_all(client: &mut Client, count: u8) -> anyhow::Result<()> {
 #[test]
 fn what_a_node_holds_for_a_dead_one_follows_the_session_to_a_third() -> anyhow::Result<()> {
     let mut cluster = Cluster::start("trio", 3)?;
-    let publishes = leader(&cluster)?;
+    let publishes = cluster.leader()?;
     let (dies, third) = ((publishes + 1) % 3, (publishes + 2) % 3);
     let connect = Connect::new("keeper").persistent();
     let (mut keeper, _) = Client::connect(cluster.nodes[dies].mqtt_port(), &connect)?;

@@ -142,16 +142,21 @@ pub struct BoardView {
     pub matched: u64,
     /// Per second: last 10 s, last five minutes, highest.
     pub rates: [f64; 3],
-    /// Microseconds from append to acknowledgement: p50, p95, p99, count.
-    pub latency_us: [u64; 4],
-    /// Messages that took at most so many microseconds from append to acknowledgement.
-    pub latency_buckets: [(u64, u64); LATENCY_BOUNDS_US.len()],
-    /// Sum of all latencies, in microseconds.
-    pub latency_sum_us: u64,
     /// Why the buffer cannot be used, if so.
     pub trouble: Option<Reason>,
-    /// Messages did not fit into the buffer within the last minute.
-    pub overflows: bool,
+}
+
+/// From append to acknowledgement, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LatencyView {
+    /// p50, p95, p99.
+    pub quantiles_us: [u64; 3],
+    /// Messages that were measured.
+    pub count: u64,
+    /// Upper bounds, and how many messages took at most so long.
+    pub buckets: [(u64, u64); LATENCY_BOUNDS_US.len()],
+    /// Of all messages.
+    pub sum_us: u64,
 }
 
 /// Upper bounds of the latency histogram (O-1), 1 ms to 5 minutes.
@@ -349,7 +354,6 @@ impl Board {
         let inner = self.inner.lock();
         let rates = &inner.rates;
         let mean = rates.recent.iter().sum::<f64>() / rates.recent.len().max(1) as f64;
-        let at = |quantile| inner.latency.value_at_quantile(quantile);
         let mut replication = inner.replication.clone();
         let durable = replication.remove(PERSISTENT_ACTOR);
         BoardView {
@@ -360,13 +364,38 @@ impl Board {
             failed_reasons: inner.failed_reasons.clone(),
             matched: self.matched.load(Ordering::Relaxed),
             rates: [rates.last, mean, rates.max],
-            latency_us: [at(0.5), at(0.95), at(0.99), inner.latency.len()],
-            latency_buckets: LATENCY_BOUNDS_US
-                .map(|bound| (bound, inner.latency.count_between(0, bound))),
-            latency_sum_us: inner.latency_sum,
             trouble: inner.trouble.clone(),
-            overflows: inner.overflow.1.is_some_and(|at| at.elapsed() < OVERFLOW_SHOWN),
         }
+    }
+}
+
+impl Board {
+    /// Costs a pass over the histogram: for whoever shows it, not for states.
+    #[must_use]
+    pub fn latency_view(&self) -> LatencyView {
+        let inner = self.inner.lock();
+        let latency = &inner.latency;
+        LatencyView {
+            quantiles_us: [0.5, 0.95, 0.99].map(|quantile| latency.value_at_quantile(quantile)),
+            count: latency.len(),
+            buckets: LATENCY_BOUNDS_US.map(|bound| (bound, latency.count_between(0, bound))),
+            sum_us: inner.latency_sum,
+        }
+    }
+
+    /// Messages did not fit into the buffer within the last minute.
+    pub(crate) fn overflows(&self) -> bool {
+        let at = self.inner.lock().overflow.1;
+        at.is_some_and(|at| at.elapsed() < OVERFLOW_SHOWN)
+    }
+
+    /// Whether it is known what became of each of the `size` connections of the pool, or why there
+    /// is none.
+    pub(crate) fn is_settled(&self, size: usize) -> bool {
+        let inner = self.inner.lock();
+        let mut states = inner.connections.values().map(|(standing, ..)| standing.state);
+        let known = states.all(|state| state != ConnectionState::Connecting);
+        inner.trouble.is_some() || (inner.connections.len() == size && known)
     }
 }
 

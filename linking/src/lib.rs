@@ -26,7 +26,7 @@ mod timer;
 mod upstream;
 
 pub use beats::Beat;
-pub use board::{Board, BoardView, Event, InboundCounters, Standing};
+pub use board::{Board, BoardView, Event, InboundCounters, LatencyView, Standing};
 pub use client::Stage;
 pub use probe::{PeerLimits, ProbeReport};
 pub use registry::{LinkEntry, Speaker};
@@ -41,7 +41,6 @@ use std::time::{Duration, Instant};
 use actix::{Actor, Addr};
 use spanmq_link_protocol::config::LinkConfig;
 use spanmq_link_protocol::expiry::ExpirySettings;
-use spanmq_link_protocol::forward::ConnectionState;
 use spanmq_link_protocol::reason::{Reason, ReasonWord};
 use spanmq_link_protocol::replication::HEARTBEAT_INTERVAL;
 
@@ -232,12 +231,7 @@ impl Linking {
                 let entry = state.entry.read();
                 (entry.config.enable, entry.config.pool_size as usize)
             };
-            let view = state.board.view();
-            let known = |(standing, ..): &(Standing<ConnectionState>, _, _)| {
-                standing.state != ConnectionState::Connecting
-            };
-            let ready = view.connections.len() == size && view.connections.values().all(known);
-            (!enabled || ready || view.trouble.is_some()).then_some(())
+            (!enabled || state.board.is_settled(size)).then_some(())
         };
         let wait = async {
             while holds().is_none() {
@@ -284,7 +278,7 @@ impl Linking {
             let reason = Reason::with_detail(ReasonWord::PeerNotBound, &who);
             found.push(Warning { reason, speaker: Some(speaker) });
         }
-        if state.board.view().overflows {
+        if state.board.overflows() {
             found.push(Warning { reason: ReasonWord::BufferFull.into(), speaker: None });
         }
         if let Some(skew) = state.skew.lock().skew_ms(Instant::now()) {

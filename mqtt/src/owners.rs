@@ -172,8 +172,14 @@ impl BrokerHandle {
 
 /// Answers those who wait for messages that were to follow a session.
 pub(crate) fn answer_all(shared: &Shared, waiting: Vec<TicketAddress>, outcome: Outcome) {
+    let mut answers = vec![Vec::new(); shared.workers.len()];
     for TicketAddress { worker, ticket } in waiting {
-        shared.workers[usize::from(worker)].send(Mail::Answers(vec![(ticket, outcome)]));
+        answers[usize::from(worker)].push((ticket, outcome));
+    }
+    for (mailbox, answers) in shared.workers.iter().zip(answers) {
+        if !answers.is_empty() {
+            mailbox.send(Mail::Answers(answers));
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use actix_web::http::header::IF_MATCH;
 use actix_web::{HttpRequest, HttpResponse, web};
+use futures_util::future::{join, join_all};
 use serde_json::{Value, json};
 use spanmq_api_model::LinkOptions;
 use spanmq_link_protocol::config::{
@@ -84,10 +85,22 @@ async fn replace(
         links.push(link);
     }
     check(&links)?;
-    let links = links.iter().map(spec).collect();
-    propose(shared, caller, "Update", LinkCommand::ReplaceAll { links, expected: None }).await?;
+    let before: Vec<_> = read::all(shared).iter().map(|link| link.name.clone()).collect();
+    let specs = links.iter().map(spec).collect();
+    let command = LinkCommand::ReplaceAll { links: specs, expected: None };
+    let replaced = propose(shared, caller, "Update", command).await?;
+    let stored = read::all(shared);
+    let gone = before.iter().filter(|name| !links.iter().any(|link| *link.name == ***name));
+    join(
+        join_all(links.iter().filter_map(|link| {
+            let of = stored.iter().find(|of| *of.name == *link.name)?;
+            Some(settled(shared, link, of.revision))
+        })),
+        join_all(gone.map(|name| stopped(shared, name, replaced))),
+    )
+    .await;
     let mut shown = Vec::new();
-    for link in read::all(shared) {
+    for link in stored {
         shown.push(read::shown(shared, &link, dialect).await?);
     }
     Ok(HttpResponse::Ok().json(shown))
@@ -152,7 +165,7 @@ pub(super) async fn delete(
 ) -> ApiResult<HttpResponse> {
     let command = LinkCommand::Delete { name: name.as_str().into(), expected: if_match(&request)? };
     let deleted = propose(&shared, &caller, "Delete", command).await?;
-    shared.node.linking().gone(&name, deleted, SETTLE_MAX).await;
+    stopped(&shared, &name, deleted).await;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -208,6 +221,11 @@ pub(super) async fn reset_metrics(
 async fn settled(shared: &Shared, link: &LinkConfig, revision: Revision) {
     let limit = link.resource_opts.start_timeout.as_duration().min(SETTLE_MAX);
     shared.node.linking().settled(&link.name, revision, limit).await;
+}
+
+/// As [`settled`], for a link that was deleted.
+async fn stopped(shared: &Shared, name: &str, revision: Revision) {
+    shared.node.linking().gone(name, revision, SETTLE_MAX).await;
 }
 
 async fn show(shared: &Shared, name: &str, dialect: Dialect) -> ApiResult<Value> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use spanmq_link_protocol::replication::Phase;
 use spanmq_link_protocol::status::{LinkMetrics, PoolState};
 
-use spanmq_linking::BoardView;
+use spanmq_linking::LatencyView;
 
 use super::text::{Buckets, Kind, Text};
 use crate::ports::Node;
@@ -47,7 +47,7 @@ pub(super) fn write(text: &mut Text, node: &dyn Node) {
         if let Some((_, board, _)) = linking.board(link) {
             let label = [("link", &**link)];
             let view = board.view();
-            latency(text, link, &view);
+            latency(text, link, &board.latency_view());
             let reconnects = view.forwarded.reconnects;
             let name = "cluster_link_reconnects_total";
             let help = "Connections of the pool that were opened again.";
@@ -56,10 +56,9 @@ pub(super) fn write(text: &mut Text, node: &dyn Node) {
     }
 }
 
-fn latency(text: &mut Text, link: &str, view: &BoardView) {
-    let counts = view.latency_buckets.map(|(micros, count)| (micros as f64 / 1e6, count));
-    let [.., count] = view.latency_us;
-    let sum = view.latency_sum_us as f64 / 1e6;
+fn latency(text: &mut Text, link: &str, view: &LatencyView) {
+    let counts = view.buckets.map(|(micros, count)| (micros as f64 / 1e6, count));
+    let (sum, count) = (view.sum_us as f64 / 1e6, view.count);
     let name = "cluster_link_forward_latency_seconds";
     let help = "From append to acknowledgement.";
     text.histogram(name, help, &[("link", link)], &Buckets { counts: &counts, sum, count });

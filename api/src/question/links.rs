@@ -9,7 +9,7 @@ use spanmq_link_protocol::status::{
     BufferMetrics, Dialect, ForwardingMetrics, InboundMetrics, LatencyMetrics, LinkMetrics,
     NodeLinkState, NodeReport, PoolState, ReasonReport, ReplicationMetrics, RouterMetrics, roll_up,
 };
-use spanmq_linking::{BoardView, BufferView, LinkEntry, Linking, Speaker};
+use spanmq_linking::{BoardView, BufferView, LatencyView, LinkEntry, Linking, Speaker};
 
 use super::{Question, Reply, ask_all, rfc3339};
 use crate::ports::Node;
@@ -209,7 +209,7 @@ pub(crate) fn metrics(node: &dyn Node, linking: &Linking, link: &str) -> Option<
     let inbound = &board.inbound;
     Some(LinkMetrics {
         router: RouterMetrics { routes },
-        forwarding: forwarding(&view, &buffer),
+        forwarding: forwarding(&view, &board.latency_view(), &buffer),
         replication: replication(&view),
         inbound: InboundMetrics {
             received: count(&inbound.received),
@@ -228,12 +228,12 @@ pub(crate) fn metrics(node: &dyn Node, linking: &Linking, link: &str) -> Option<
     })
 }
 
-fn forwarding(view: &BoardView, buffer: &BufferView) -> ForwardingMetrics {
+fn forwarding(view: &BoardView, latency: &LatencyView, buffer: &BufferView) -> ForwardingMetrics {
     // Of all pools since start or reset, not only of the present connections.
     let total = view.forwarded;
     let inflight: u64 = view.connections.values().map(|(_, _, inflight)| *inflight as u64).sum();
     let [rate, rate_last5m, rate_max] = view.rates;
-    let [p50, p95, p99, count] = view.latency_us;
+    let [p50, p95, p99] = latency.quantiles_us;
     let dropped = [buffer.dropped_expired, buffer.dropped_queue_full, buffer.dropped_other];
     ForwardingMetrics {
         matched: view.matched,
@@ -256,7 +256,7 @@ fn forwarding(view: &BoardView, buffer: &BufferView) -> ForwardingMetrics {
             .iter()
             .map(|(word, n)| ((*word).to_owned(), *n))
             .collect(),
-        latency_us: LatencyMetrics { p50, p95, p99, count },
+        latency_us: LatencyMetrics { p50, p95, p99, count: latency.count },
     }
 }
 

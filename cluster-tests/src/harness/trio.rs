@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use anyhow::Context;
 use tempfile::TempDir;
 
 use super::eventually;
@@ -23,6 +24,19 @@ impl Drop for Cluster {
 }
 
 impl Cluster {
+    /// Which node leads, as the first one that runs says; waits for one.
+    ///
+    /// # Errors
+    /// When there is none for 20 s.
+    pub fn leader(&self) -> anyhow::Result<usize> {
+        eventually(Duration::from_secs(20), || {
+            let asked = self.nodes.iter().find(|node| node.pid().is_some());
+            let view = asked.context("no node runs")?.rest().get("/cluster")?.expect(200)?;
+            let found = self.nodes.iter().position(|node| view["leader"] == *node.options.name);
+            found.with_context(|| format!("no leader: {view}"))
+        })
+    }
+
     /// Starts `size` (at most five) nodes and waits until all of them vote and serve clients.
     ///
     /// # Errors

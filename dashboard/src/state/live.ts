@@ -24,8 +24,8 @@ export function listen(topic: Topic, changed: () => void): () => void {
 
 const RETRY_MS = 2_000;
 const RETRY_MAX_MS = 30_000;
-/** The server sends a comment every 15 s; a stream that is silent for longer is dead. */
-const SILENCE_MS = 40_000;
+/** The server sends a comment every 5 s; a stream that is silent for longer is dead. */
+const SILENCE_MS = 20_000;
 
 /** The names of the events in a piece of the stream, and what of it is not complete yet. */
 export function eventsOf(text: string): { names: string[]; rest: string } {
