@@ -33,8 +33,6 @@ export function usePoll<T>(
   const refresh = useCallback(() => setAgain((n) => n + 1), []);
   const token = session.value?.token;
   const tick = retryTick.value;
-  const told = topics.length > 0 && live.value;
-  const pauseMs = told && everyMs > 0 ? Math.max(TOLD_MS, everyMs) : everyMs;
   const topicsKey = topics.join();
 
   // Other keys mean another thing: what was read for the old one must not be shown for it.
@@ -68,7 +66,8 @@ export function usePoll<T>(
       running = false;
       // One at a time: a slow answer never piles up requests. An unreachable server is asked
       // again soon even on pages that do not poll.
-      const usual = pauseMs > 0 ? pauseMs : online.peek() ? 0 : 5000;
+      const told = topics.length > 0 && live.peek() && everyMs > 0;
+      const usual = told ? Math.max(TOLD_MS, everyMs) : everyMs > 0 ? everyMs : online.peek() ? 0 : 5000;
       // What changed while it was read may not be in the answer.
       const pause = missed ? 1 : usual;
       if (!stop.signal.aborted && pause > 0) timer = setTimeout(round, pause);
@@ -85,6 +84,8 @@ export function usePoll<T>(
       void round();
     };
     const ends = topics.map((topic) => listen(topic, changed));
+    // Without the stream the next read may be too far away.
+    if (topics.length > 0) ends.push(live.subscribe((up) => void (up || timer === undefined || changed())));
     document.addEventListener("visibilitychange", seen);
     void round();
     return () => {
@@ -93,7 +94,7 @@ export function usePoll<T>(
       clearTimeout(timer);
       document.removeEventListener("visibilitychange", seen);
     };
-  }, [key, pauseMs, topicsKey, again, tick, token]);
+  }, [key, everyMs, topicsKey, again, tick, token]);
 
   return { ...state, refresh };
 }
