@@ -134,8 +134,12 @@ impl BrokerHandle {
 
     /// A fence of `node` to this one has passed, that was asked for after `owing` gave the mark: it
     /// holds nothing more for sessions that had left by then.
-    pub fn settled(&self, node: NodeId, mark: u64) {
-        self.shared().left_behind.settled(node, mark);
+    pub async fn settled(&self, node: NodeId, mark: u64) {
+        let shared = self.shared();
+        // What came ahead of the fence may still wait for another worker than the fence did.
+        if Barrier::raise(&shared.workers, 0).await.is_ok() {
+            shared.left_behind.settled(node, mark);
+        }
     }
 
     /// What has come for sessions that left: client id, number of messages, and a batch for

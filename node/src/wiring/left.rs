@@ -29,7 +29,7 @@ pub(super) async fn settle(raft: RaftNode, broker: BrokerHandle) {
             });
         }
         for (node, _) in asked.join_all().await.into_iter().filter(|(_, passed)| *passed) {
-            broker.settled(node, mark);
+            broker.settled(node, mark).await;
         }
     }
 }
